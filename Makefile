@@ -1,0 +1,46 @@
+# Two commands matter: `make run` and `make test`. Both install what they need into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+
+.PHONY: run test check lint types cases build clean
+
+run: $(STAMP)
+	$(BIN)/pnet-cds serve --demo
+
+test: $(DEV_STAMP)
+	$(BIN)/python -m pytest
+
+check: lint types
+	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/pnet-cds check
+
+lint: $(DEV_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV_STAMP)
+	$(BIN)/mypy
+
+cases: $(DEV_STAMP)
+	$(BIN)/python -m pytest tests/clinical -q
+
+build: $(DEV_STAMP)
+	$(BIN)/python -m build
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pnet-cds needs Python 3.11 or newer; try: make PYTHON=python3.12 run")'
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): $(VENV)/bin/python setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(DEV_STAMP): $(VENV)/bin/python setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $(STAMP) $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info var .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis

@@ -1,0 +1,1 @@
+"""Findings to cards: wording, detail and one-click suggestions. Decides nothing clinical."""

@@ -1,0 +1,200 @@
+"""Sections of a card's detail, most important first. Record text is escaped; every statement carries its source."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cds_service.cards import wording
+from cds_service.cards.markdown import escape, reference, section, table
+from cds_service.domain.findings import DraftOrder, OrderAssessment
+from cds_service.domain.terms import NOT_RATED
+from cds_service.knowledge.model import Knowledge, Row
+from cds_service.service import Consultation
+
+DISCLAIMER: Final = (
+    "_Ratings and staging definitions are restated from the sources named; the owners' current publications prevail. "
+    "pnet-cds is decision support: it is neither the ACR nor a qualified mechanism nor a medical device._"
+)
+_SHOWN_FACTS: Final = (
+    "nen_status",
+    "primary_site",
+    "differentiation",
+    "ki67_percent",
+    "size_mm",
+    "metastases",
+    "curative_resection",
+    "residual_disease",
+    "recurrence",
+    "prior_treatments",
+    "current_treatments",
+    "disease_dominance",
+    "management_strategy",
+    "baseline_staging_done",
+    "functional_syndrome",
+    "hereditary_syndrome",
+    "last_imaging_result",
+    "months_since_last_imaging",
+    *wording.SAFETY_FACTS,
+)
+_MOST_MISSING: Final = 4
+_MOST_ADVICE: Final = 6
+_MOST_PROBLEMS: Final = 8
+_DECISIVE: Final = ("SEL-", "SAF-", "GRD-", "TNM-", "FUP-", "AUC-", "MOD-", "PIT-", "NXT-")
+
+
+def _row(rule: str, knowledge: Knowledge) -> Row:
+    return knowledge.rows.get(rule) or knowledge.rule_rows[rule]
+
+
+def statement(rule: str, knowledge: Knowledge) -> str:
+    """A rule in our own words with its sources and whether an engineering default is part of it."""
+    row = _row(rule, knowledge)
+    return f"{row.statement} ({rule}; {wording.citation(row, knowledge)})"
+
+
+def subject(draft: DraftOrder) -> str:
+    """The order the card speaks about."""
+    names = ", ".join(reference(item) for item in draft.group if item)
+    text = escape(draft.name) or "draft imaging order"
+    return f"**Order:** {text}" + (f" ({names})" if names else "")
+
+
+def rating(order: OrderAssessment, knowledge: Knowledge) -> str:
+    """What the rating is, who reports it, and what it rests on."""
+    scenario = knowledge.scenarios[order.scenario]
+    if order.rating == NOT_RATED:
+        text = f"**Not rated** for {scenario.label}. {statement(order.rating_rule, knowledge)}"
+        return text + " This is not a judgement against the study."
+    row = knowledge.ratings.get((order.scenario, order.order.procedure or "")) or _row(order.rating_rule, knowledge)
+    reported = wording.reported_by(row, knowledge)
+    return (
+        f"**{wording.RATING[order.rating].capitalize()}** for {scenario.label} (ACR-style scenario), {reported}. "
+        f"{row.statement} ({order.rating_rule})"
+    )
+
+
+def safety(order: OrderAssessment, knowledge: Knowledge) -> str:
+    """Safety findings, gravest first."""
+    return section(
+        "Safety",
+        [f"{finding.severity.capitalize()}: {statement(finding.rule, knowledge)}" for finding in order.safety],
+    )
+
+
+def overlay(consultation: Consultation, order: OrderAssessment) -> str:
+    """The separate SSTR-PET result, never merged with the rating."""
+    if order.order.procedure != "pet-ct-sstr" or consultation.assessment.auc == NOT_RATED:
+        return ""
+    rules = [rule for rule in consultation.assessment.rules if rule.startswith("AUC-")]
+    lines = [statement(rule, consultation.knowledge) for rule in rules]
+    return section("SSTR-PET appropriate use (a separate rating): appropriate", lines)
+
+
+def facts(consultation: Consultation) -> list[str]:
+    """The facts behind the answer, each with date and source."""
+    chart, known = consultation.chart, consultation.assessment.facts
+    lines: list[str] = []
+    for name in _SHOWN_FACTS:
+        value = getattr(known, name)
+        evidence = chart.evidence.get(name, ())
+        if value is None or not evidence:
+            continue
+        lines.append(
+            f"{wording.fact_name(name)}: {wording.fact_value(name, value)} ({wording.evidence_line(evidence[0])})"
+        )
+    return lines
+
+
+def reasons(consultation: Consultation, scenario: str) -> str:
+    """Why this scenario."""
+    row = consultation.knowledge.scenarios[scenario]
+    limited = ""
+    if consultation.assessment.limited_applicability:
+        limited = " " + statement("RAT-06", consultation.knowledge)
+    head = f"Why this scenario: {row.label} ({row.rule_id}, {consultation.assessment.scenario_rule})"
+    return section(head, [row.statement + limited, *facts(consultation)])
+
+
+def alternatives(order: OrderAssessment, knowledge: Knowledge) -> str:
+    """Every study a source rates in this scenario, with its radiation level."""
+    names = knowledge.scenarios[order.scenario].candidates or [order.scenario]
+    rows = [
+        (knowledge.procedures[procedure].label, wording.RATING[row.rating], row.radiation)
+        for (scenario, procedure), row in knowledge.ratings.items()
+        if scenario in names[:1]
+    ]
+    if order.no_alternative:
+        return statement("SUG-03", knowledge) + " **No rated alternative is left for this patient.**"
+    shown = table(("Study", "Rating as reported", "Radiation level"), rows)
+    return f"**Rated studies in this scenario**\n\n{shown}" if shown else ""
+
+
+def order_advice(order: OrderAssessment, knowledge: Knowledge) -> str:
+    """Protocol, pitfalls and choice of modality for this order."""
+    shown = [rule for rule in (*order.warnings, *order.advice) if not rule.startswith("SAF-")]
+    return section("For this order (advice, not an ACR rating)", [statement(rule, knowledge) for rule in shown])
+
+
+def patient_advice(consultation: Consultation) -> str:
+    """Advice that does not depend on the order."""
+    of_orders = {rule for order in consultation.assessment.orders for rule in order.advice}
+    shown = [rule for rule in consultation.assessment.advice if rule not in of_orders]
+    pitfalls = [rule for rule in consultation.assessment.warnings if rule.startswith("PIT-")]
+    of_warnings = {rule for order in consultation.assessment.orders for rule in order.warnings}
+    shown = [*(rule for rule in pitfalls if rule not in of_warnings), *shown]
+    at_length = {rule.row.id for rule in consultation.knowledge.advice if not rule.row.refers_to}
+    shown = [rule for rule in shown if rule in at_length]
+    lines = [statement(rule, consultation.knowledge) for rule in shown[:_MOST_ADVICE]]
+    return section("For this patient (advice, not an ACR rating)", lines)
+
+
+def open_points(consultation: Consultation, draft: DraftOrder | None = None) -> str:
+    """What is not on record, and which rules it would decide; the most decisive first."""
+    nearly = consultation.assessment.nearly
+    deciding: dict[str, list[str]] = {}
+    for prefix in _DECISIVE:
+        for rule, names in nearly.items():
+            if rule.startswith(prefix):
+                for name in names:
+                    deciding.setdefault(name, []).append(rule)
+    for name in consultation.assessment.missing:
+        deciding.setdefault(name, [])
+    lines = [draft.open_question[:1].upper() + draft.open_question[1:]] if draft and draft.open_question else []
+    for name, rules in list(deciding.items())[:_MOST_MISSING]:
+        decides = f"would decide {', '.join(rules[:4])}" if rules else "needed for grade or stage"
+        lines.append(f"{wording.fact_name(name)}: {decides}")
+    rest = len(deciding) - _MOST_MISSING
+    if rest > 0:
+        lines.append(f"and {rest} more facts, listed in the assessment")
+    return section("Not on record", lines)
+
+
+def data_problems(consultation: Consultation) -> str:
+    """Conflicts, unusable resources and inputs that could not be had."""
+    lines = []
+    for conflict in consultation.assessment.conflicts:
+        chosen = "; ".join(wording.evidence_line(item) for item in conflict.chosen) or "no source"
+        lines.append(
+            f"Conflict about {wording.fact_name(conflict.fact)}: {wording.fact_value(conflict.fact, conflict.value)} "
+            f"({chosen}) was used, but {wording.evidence_line(conflict.other)} says "
+            f"{wording.fact_value(conflict.fact, conflict.other_value)}; this changes {', '.join(conflict.changes)}"
+            if conflict.value is not None
+            else f"Conflict about {wording.fact_name(conflict.fact)}: {wording.evidence_line(conflict.other)} says "
+            f"{wording.fact_value(conflict.fact, conflict.other_value)}, which was set aside"
+        )
+    for skipped in consultation.chart.skipped[:_MOST_PROBLEMS]:
+        about = f" for {wording.fact_name(skipped.fact)}" if skipped.fact else ""
+        lines.append(f"Present but unusable{about}: {reference(skipped.source)}, {skipped.reason}")
+    if consultation.chart.unavailable:
+        keys = ", ".join(consultation.chart.unavailable)
+        lines.append(f"Not received in full, so what it holds is unknown and was not read as absent: {keys}")
+    return section("About the data", lines)
+
+
+def sources(rules: tuple[str, ...], knowledge: Knowledge) -> str:
+    """Full citations of everything on the card."""
+    cited = {source.key: source for rule in rules for source in knowledge.sources_of(_row(rule, knowledge))}
+    lines = [
+        source.citation + (f" <{source.url}>" if source.url else "") for source in cited.values() if source.kind != "project"
+    ]
+    return section(f"Sources (knowledge {knowledge.version}, {knowledge.hash})", lines)

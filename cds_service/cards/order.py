@@ -1,0 +1,167 @@
+"""The card about one draft order: action first, then the reasons."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cds_service.cards import detail, wording
+from cds_service.cards.markdown import cut, document, escape, plain
+from cds_service.cards.suggestions import replace_order
+from cds_service.domain.findings import DraftOrder, OrderAssessment
+from cds_service.domain.terms import CRITICAL, INFO, NOT_RATED, USUALLY_APPROPRIATE, USUALLY_NOT_APPROPRIATE, WARNING
+from cds_service.knowledge.model import Knowledge
+from cds_service.protocol.response import SUMMARY_LIMIT, Card, Coding, Link, Source
+from cds_service.service import Consultation
+
+_TOPICS: Final = "http://terminology.hl7.org/CodeSystem/cdshooks-card-type"
+_REASONS: Final = "https://pnet-cds.example.org/fhir/CodeSystem/override-reason"
+_NAME_IN_SUMMARY: Final = 48
+DUPLICATE: Final = "SAF-15"
+
+OVERRIDE_REASONS: Final = tuple(
+    Coding(_REASONS, code, display)
+    for code, display in (
+        ("discussed-at-board", "Decided at the tumour board"),
+        ("study-not-available", "The suggested study is not available here"),
+        ("patient-preference", "The patient prefers the ordered study"),
+        ("other-indication", "The order is for another indication"),
+        ("record-incomplete", "The record is incomplete or wrong"),
+        ("clinical-judgement", "Clinical judgement"),
+    )
+)
+
+
+def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssessment) -> Card:
+    """Everything there is to say about one order, whether or not a hook decides to say it."""
+    knowledge = consultation.knowledge
+    suggestion = replace_order(draft, order, consultation.patient_id, knowledge, consultation.drafted)
+    return Card(
+        summary=cut(_summary(consultation, draft, order), SUMMARY_LIMIT),
+        indicator=_indicator(order),
+        source=_source(order, knowledge),
+        detail=document(
+            [
+                detail.subject(draft),
+                detail.rating(order, knowledge),
+                detail.safety(order, knowledge),
+                detail.overlay(consultation, order),
+                detail.reasons(consultation, order.scenario),
+                detail.alternatives(order, knowledge),
+                detail.order_advice(order, knowledge),
+                detail.patient_advice(consultation),
+                detail.open_points(consultation, draft),
+                detail.data_problems(consultation),
+                detail.sources(_rules(consultation, order), knowledge),
+                detail.DISCLAIMER,
+            ]
+        ),
+        suggestions=(suggestion,) if suggestion else (),
+        override_reasons=OVERRIDE_REASONS,
+        links=_links(_rules(consultation, order), knowledge),
+        rules=_rules(consultation, order),
+        associated=tuple(reference for reference in draft.group if reference),
+    )
+
+
+def _rules(consultation: Consultation, order: OrderAssessment) -> tuple[str, ...]:
+    """Rows the card rests on."""
+    scenario = consultation.knowledge.scenarios[order.scenario].rule_id
+    return tuple(dict.fromkeys((order.rating_rule, *order.warnings, *order.advice, scenario)))
+
+
+def _name(draft: DraftOrder, order: OrderAssessment, knowledge: Knowledge) -> str:
+    procedure = knowledge.procedures.get(order.order.procedure or "")
+    return procedure.short if procedure else cut(plain(draft.name) or "this study", _NAME_IN_SUMMARY)
+
+
+def _capital(value: str) -> str:
+    return value[:1].upper() + value[1:]
+
+
+def _summary(consultation: Consultation, draft: DraftOrder, order: OrderAssessment) -> str:
+    """The action first, in fewer than 140 characters."""
+    knowledge = consultation.knowledge
+    name = _name(draft, order, knowledge)
+    scenario = knowledge.scenarios[order.scenario].label
+    better = knowledge.procedures[order.suggestion].short if order.suggestion else ""
+    headline = _headline(order, knowledge)
+    if order.blocked_by and better:
+        return f"Order {better} instead of {name}: {headline}"
+    if order.blocked_by:
+        return f"Discuss before {name}: {headline}; no rated alternative is left"
+    if order.scenario == "insufficient-data":
+        return f"{_capital(name)} cannot be rated: {_lacking(consultation)} not on record"
+    if draft.open_question:
+        return f"State it on the order: {draft.open_question} ({name})"
+    if better and order.rating == USUALLY_NOT_APPROPRIATE:
+        return f"Order {better} instead of {name}: usually not appropriate for {scenario}"
+    if better:
+        return f"Consider {better}: {name} is not rated for {scenario}"
+    if headline:
+        return f"Check before {name}: {headline}"
+    against = next((rule.row.against_order for rule in knowledge.advice if rule.row.id in order.advice and rule.row.against_order), "")
+    if against:
+        return f"Reconsider {name}: {against}"
+    if order.rating == NOT_RATED:
+        return f"No source rates {name} for {scenario}; see the advice"
+    return f"{_capital(name)} is {wording.RATING[order.rating]} for {scenario}"
+
+
+def _lacking(consultation: Consultation) -> str:
+    facts = consultation.assessment.facts
+    names = [n for n in ("primary_site", "nen_status") if getattr(facts, n) is None]
+    return " and ".join(wording.fact_name(name) for name in names)
+
+
+def _headline(order: OrderAssessment, knowledge: Knowledge) -> str:
+    """The gravest safety finding that deserves attention; information alone does not make a headline."""
+    for finding in order.safety:
+        if finding.severity != INFO:
+            return next(rule.row.headline for rule in knowledge.safety if rule.row.id == finding.rule)
+    return ""
+
+
+def _indicator(order: OrderAssessment) -> str:
+    """Critical for danger only; a warning for what should change or be checked; otherwise information."""
+    if order.blocked_by:
+        return CRITICAL
+    attention = order.rating == USUALLY_NOT_APPROPRIATE or any(f.severity == WARNING for f in order.safety)
+    return WARNING if attention or order.suggestion else INFO
+
+
+def _source(order: OrderAssessment, knowledge: Knowledge) -> Source:
+    """The direct source of the gravest statement on the card."""
+    rule = order.blocked_by[0] if order.blocked_by else order.rating_rule
+    row = knowledge.rows.get(rule) or knowledge.rule_rows[rule]
+    cited = knowledge.sources_of(row)[0]
+    topic = "contraindication" if order.blocked_by else "appropriate-use"
+    if not order.blocked_by and DUPLICATE in order.warnings:
+        topic = "duplicate-therapy"
+    label = f"{cited.label}, restated by pnet-cds" if cited.kind != "project" else "pnet-cds"
+    return Source(label, cited.url, Coding(_TOPICS, topic, topic.replace("-", " ").capitalize()))
+
+
+def _links(rules: tuple[str, ...], knowledge: Knowledge) -> tuple[Link, ...]:
+    """The cited publications that can be opened."""
+    found: dict[str, Link] = {}
+    for rule in rules:
+        row = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
+        for source in knowledge.sources_of(row) if row else ():
+            if source.url:
+                found.setdefault(source.url, Link(source.label, source.url))
+    return tuple(found.values())
+
+
+def topic(code: str) -> Coding:
+    """A card topic (CR-004)."""
+    return Coding(_TOPICS, code, code.replace("-", " ").capitalize())
+
+
+def is_good(order: OrderAssessment) -> bool:
+    """Usually appropriate and nothing safety has to say beyond information."""
+    return order.rating == USUALLY_APPROPRIATE and all(finding.severity == INFO for finding in order.safety)
+
+
+def subject_name(draft: DraftOrder) -> str:
+    """The order's own name, escaped."""
+    return escape(draft.name)

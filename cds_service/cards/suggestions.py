@@ -1,0 +1,50 @@
+"""One click to the better study: delete the draft, create the suggested order."""
+
+from __future__ import annotations
+
+from cds_service.domain.findings import DraftOrder, OrderAssessment
+from cds_service.knowledge.model import AdviceRow, Knowledge
+from cds_service.protocol.response import Action, Suggestion
+from fhir_profiles.drafts import CONCEPT_OF, is_id, suggested_order
+from fhir_profiles.terminology import load_terminology
+
+
+def replace_order(
+    draft: DraftOrder,
+    order: OrderAssessment,
+    patient_id: str,
+    knowledge: Knowledge,
+    drafted: frozenset[str],
+) -> Suggestion | None:
+    """Replace the draft (and the drafts it is one study with) by the suggested study.
+
+    None when there is nothing to suggest, or when the draft has no id and so cannot be removed. A study that is already
+    drafted is not created again; the suggestion then only removes the draft.
+    """
+    if order.suggestion is None or order.suggestion not in CONCEPT_OF:
+        return None
+    if not draft.group or not all(is_id(reference.partition("/")[2]) for reference in draft.group):
+        return None
+    label = knowledge.procedures[order.suggestion].label
+    deletes = tuple(
+        Action("delete", "Remove the draft order that is replaced", resource_id=reference) for reference in draft.group
+    )
+    if order.suggestion in drafted:
+        return Suggestion(f"Remove this order; {label} is already drafted", deletes, recommended=True)
+    resource = suggested_order(
+        order.suggestion, label, _detail(order, knowledge), draft.resource, patient_id, load_terminology()
+    )
+    create = Action("create", f"Order {label}", resource=resource)
+    return Suggestion(f"Replace by {label}", (*deletes, create), recommended=True)
+
+
+def _detail(order: OrderAssessment, knowledge: Knowledge) -> str:
+    """Protocol advice for the suggested study, as text for the order."""
+    modality = knowledge.procedures[order.suggestion or ""].modality
+    for rule in knowledge.advice:
+        row: AdviceRow = rule.row
+        if row.order_detail and any(
+            test.name == "order_modality" and modality in test.operand for test in rule.condition.when
+        ):
+            return row.order_detail
+    return ""

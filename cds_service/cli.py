@@ -1,0 +1,212 @@
+"""The command line: ``pnet-cds serve | assess | explain | call | check``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import click
+from rich.console import Console
+
+from cds_service import __version__
+from cds_service.consult import Consulted, from_bundle, from_facts
+from cds_service.errors import FactsError, PnetCdsError
+from cds_service.explain import print_assessment, print_cards
+from cds_service.http_client import post_json, get_json
+from cds_service.installation import check_installation
+from cds_service.knowledge import load_knowledge
+from cds_service.observability import configure_logging
+from cds_service.settings import Settings, load_settings
+from fhir_profiles.terminology import load_terminology
+
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pnet-cds")
+def cli() -> None:
+    """Decision support for imaging of neuroendocrine tumours (CDS Hooks 2.0 over FHIR R4)."""
+
+
+@cli.command()
+@click.option("--demo", is_flag=True, default=None, help="Open demo with synthetic patients; loopback only.")
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=int, help="Port to listen on.")
+def serve(demo: bool | None, host: str | None, port: int | None) -> None:
+    """Run the service. Without --demo it refuses to start until client authentication is configured."""
+    from cds_service.app import create_app  # noqa: PLC0415 - the web parts load only when they serve
+    from cds_service.server import Server  # noqa: PLC0415
+
+    check_installation()
+    settings = load_settings(demo=demo, host=host, port=port)
+    configure_logging(settings.log_level)
+    _refuse_open_service(settings)
+    app = create_app(settings)
+    _banner(settings)
+    Server(app, settings).run()
+
+
+def _refuse_open_service(settings: Settings) -> None:
+    if not settings.demo:
+        raise click.ClickException(
+            "Client authentication is not part of this version, so the service starts in demo mode only: "
+            "pnet-cds serve --demo"
+        )
+    if settings.host not in ("127.0.0.1", "localhost", "::1"):
+        raise click.ClickException("Demo mode is open to everybody and listens on loopback only; leave --host out.")
+
+
+def _banner(settings: Settings) -> None:
+    base = f"http://{settings.host}:{settings.port}"
+    click.echo(
+        f"""
+pnet-cds {__version__} is starting in DEMO mode at {base}
+Open: no client authentication, invented patients only. Never point real data at it.
+
+Try this in another terminal:
+
+  curl -s {base}/demo/requests/incidental-tail-lesion \\
+    | curl -s -H 'Content-Type: application/json' --data-binary @- {base}/cds-services/pnet-order-sign
+
+or, to read the card as a person would:
+
+  .venv/bin/pnet-cds call --example incidental-tail-lesion
+
+What there is:  {base}/cds-services   {base}/demo/patients   {base}/readyz
+Stop with Ctrl-C.
+"""
+    )
+
+
+def _consultations(
+    facts: str | None, bundle: str | None, order: tuple[str, ...], as_of: date
+) -> Iterator[Consulted | tuple[str | None, FactsError]]:
+    """One consultation per object given; what does not fit is passed on as its error, and the rest goes on."""
+    knowledge = load_knowledge().on(as_of)
+    if (facts is None) == (bundle is None):
+        raise click.UsageError("Give either --facts or --bundle.")
+    if bundle is not None:
+        yield from_bundle(_read(bundle), order, as_of, knowledge, load_terminology())
+        return
+    given = _read(facts or "-")
+    for item in given if isinstance(given, list) else [given]:
+        try:
+            yield from_facts(item, knowledge)
+        except FactsError as error:
+            yield (str(item.get("id")) if isinstance(item, dict) and "id" in item else None, error)
+
+
+def _read(path: str) -> Any:
+    try:
+        with click.open_file(path, encoding="utf-8") as file:
+            return json.load(file)
+    except OSError as error:
+        raise FactsError(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise FactsError(f"{path}: not valid JSON") from None
+
+
+_facts = click.option("--facts", metavar="FILE|-", help='One {"id"?, "facts", "orders"} or a list of them.')
+_bundle = click.option("--bundle", metavar="FILE", help="A FHIR R4 Bundle with one patient.")
+_order = click.option("--order", metavar="REF", multiple=True, help="ServiceRequest in the Bundle; default: all drafts.")
+_as_of = click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Day to assess for, YYYY-MM-DD; default: today."
+)
+
+
+@cli.command()
+@_facts
+@_bundle
+@_order
+@_as_of
+def assess(facts: str | None, bundle: str | None, order: tuple[str, ...], as_of: Any) -> None:
+    """Print one assessment per line as JSON. Exit status 1 if any input did not fit."""
+    failed = False
+    for result in _consultations(facts, bundle, order, as_of.date() if as_of else date.today()):
+        if isinstance(result, Consulted):
+            click.echo(json.dumps(result.as_object(), ensure_ascii=False))
+            continue
+        failed = True
+        identifier, error = result
+        problem: dict[str, Any] = {"error": error.slug, "message": str(error)}
+        click.echo(json.dumps(({"id": identifier} if identifier else {}) | problem, ensure_ascii=False))
+    sys.exit(int(failed))
+
+
+@cli.command()
+@_facts
+@_bundle
+@_order
+@_as_of
+def explain(facts: str | None, bundle: str | None, order: tuple[str, ...], as_of: Any) -> None:
+    """Print the same for people: facts with evidence, rules that fired, rules that nearly fired and on what."""
+    console = Console()
+    failed = False
+    for result in _consultations(facts, bundle, order, as_of.date() if as_of else date.today()):
+        if isinstance(result, Consulted):
+            print_assessment(console, result)
+        else:
+            failed = True
+            console.print(f"{result[0] or 'input'}: {result[1]}", markup=False)
+    sys.exit(int(failed))
+
+
+@cli.command()
+@click.option("--example", "slug", required=True, help="A synthetic patient of the demo; GET /demo/patients lists them.")
+@click.option("--hook", help="patient-view, order-select or order-sign; default: the story's own.")
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Base URL of a demo service.")
+@click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
+def call(slug: str, hook: str | None, url: str, as_json: bool) -> None:
+    """Fire a hook about a synthetic patient at a running demo and show the cards."""
+    query = f"?hook={hook}" if hook else ""
+    request = get_json(f"{url}/demo/requests/{slug}{query}")
+    services = get_json(f"{url}/cds-services")["services"]
+    service = next(entry["id"] for entry in services if entry["hook"] == request["hook"])
+    response = post_json(f"{url}/cds-services/{service}", request)
+    if as_json:
+        click.echo(json.dumps(response, ensure_ascii=False, indent=2))
+    else:
+        print_cards(Console(), response)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def check(as_json: bool) -> None:
+    """Check installation, guideline tables and code tables. Exit status 1 if anything is wrong."""
+    check_installation()
+    knowledge, terminology = load_knowledge(), load_terminology()
+    overdue = [row.id for row in knowledge.expired(date.today())]
+    result = {
+        "knowledge": {"version": knowledge.version, "hash": knowledge.hash},
+        "rows": len(knowledge.rows),
+        "rules": len(knowledge.rule_rows),
+        "sources": len(knowledge.sources),
+        "concepts": len(terminology.concepts),
+        "codes": sum(len(concept.codes) for concept in terminology.concepts.values()),
+        "past_review": overdue,
+    }
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    click.echo(f"knowledge {knowledge.version} ({knowledge.hash}): {result['rows']} rows for {result['rules']} rules")
+    click.echo(f"every row cites one of {result['sources']} sources")
+    click.echo(f"{result['codes']} codes for {result['concepts']} concepts, each with one meaning")
+    click.echo(f"past their review date: {', '.join(overdue) or 'none'}")
+
+
+def main() -> None:
+    """Entry point: our own errors become a message and exit status 1, never a stack trace."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except PnetCdsError as error:
+        click.echo(f"pnet-cds: {error} [{error.slug}]", err=True)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""Verbs: pure functions from facts and rows to findings. No network, clock, environment or framework here."""

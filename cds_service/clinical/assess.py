@@ -1,0 +1,244 @@
+"""Runs the clinical functions in order and returns one :class:`Assessment`.
+
+The order is: defaults, grade, scenario, stage, timing, then per order rating, safety, suggestion and advice. Nothing here
+reads a clock or a resource; facts and orders come in, findings go out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cds_service.clinical import imaging
+from cds_service.clinical.conditions import evaluate
+from cds_service.clinical.followup import Timing, timing, trigger
+from cds_service.clinical.grading import Grading, grading
+from cds_service.clinical.markers import eligibility, markers
+from cds_service.clinical.situation import (
+    NOT_TRUE_UNLESS_RECORDED,
+    SIGNAL_NEEDS,
+    order_situation,
+    patient_situation,
+    with_defaults,
+)
+from cds_service.clinical.staging import Staging, is_carcinoma, staging
+from cds_service.domain.facts import FACTS, Facts
+from cds_service.domain.findings import Assessment, Grade, Order, OrderAssessment, SafetyFinding
+from cds_service.domain.terms import CRITICAL, NOT_RATED, SEVERITIES
+from cds_service.knowledge.model import Knowledge, Row, Rule
+
+_PITFALL = "PIT-"
+
+
+class _Trail:
+    """Rules that fired and facts that were missing, in the order they came up."""
+
+    def __init__(self) -> None:
+        self.rules: dict[str, None] = {}
+        self.missing: dict[str, None] = {}
+        self.nearly: dict[str, dict[str, None]] = {}
+
+    def fired(self, *rule_ids: str) -> None:
+        self.rules.update(dict.fromkeys(rule_ids))
+
+    def lacks(self, names: Iterable[str], rule_id: str = "") -> None:
+        needed = [need for name in names for need in SIGNAL_NEEDS.get(name, (name,)) if need in FACTS]
+        self.missing.update(dict.fromkeys(needed))
+        if rule_id and needed:
+            self.nearly.setdefault(rule_id, {}).update(dict.fromkeys(needed))
+
+
+def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Assessment:
+    """Everything the rules have to say about this patient and these orders."""
+    trail = _Trail()
+    facts = with_defaults(facts)
+    situation = patient_situation(facts, orders, knowledge)
+    situation["followup_trigger"] = trigger(situation, knowledge)
+    first_intent = orders[0].intent if orders else None
+    chosen = _scenario(situation, first_intent or situation["order_intent"], knowledge, trail)
+    situation["scenario"] = chosen.name
+    in_scope = chosen.name != imaging.OUT_OF_SCOPE
+    graded = _grade(facts, situation, in_scope, knowledge, trail)
+    staged = _stage(facts, situation, in_scope, knowledge, trail)
+    timed = _timing(situation, knowledge, trail)
+    warnings = [*graded.warnings, *_fired(knowledge.staging_warnings, situation, trail, in_scope)]
+    overlay = _fired(knowledge.overlay, situation, trail, in_scope)
+    advice = _fired(_about(knowledge.advice, orders=False), situation, trail, in_scope)
+    assessed = tuple(_order(order, situation, timed, knowledge, trail) for order in orders)
+    _limits(facts, situation, chosen.name, assessed, trail)
+    everything = [*advice, *(rule for order in assessed for rule in order.advice)]
+    order_warnings = [rule for order in assessed for rule in order.warnings]
+    return Assessment(
+        facts=facts,
+        scenario=chosen.name,
+        scenario_rule=chosen.rule,
+        limited_applicability=in_scope and is_carcinoma(situation),
+        grade=graded.grade,
+        tnm=staged.tnm,
+        tnm_primary_system=staged.primary_system,
+        orders=assessed,
+        auc="appropriate" if overlay else NOT_RATED,
+        warnings=_unique([*warnings, *(r for r in everything if r.startswith(_PITFALL)), *order_warnings]),
+        advice=_unique([rule for rule in everything if not rule.startswith(_PITFALL)]),
+        missing=tuple(trail.missing),
+        followup=timed.followup,
+        markers=markers(facts, knowledge),
+        eligibility=eligibility(facts, graded.grade.who2019, knowledge),
+        rules=tuple(trail.rules),
+        nearly={rule: tuple(names) for rule, names in trail.nearly.items()},
+    )
+
+
+def _unique(rules: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(rules))
+
+
+def _scenario(
+    situation: Mapping[str, Any], intent: str, knowledge: Knowledge, trail: _Trail
+) -> imaging.Scenario:
+    defaults = {name: False for name in NOT_TRUE_UNLESS_RECORDED if situation[name] is None}
+    chosen = imaging.scenario({**situation, **defaults, "order_intent": intent}, knowledge)
+    trail.fired(chosen.rule)
+    trail.lacks(chosen.missing, chosen.rule)
+    return chosen
+
+
+def _grade(
+    facts: Facts, situation: dict[str, Any], in_scope: bool, knowledge: Knowledge, trail: _Trail
+) -> Grading:
+    graded = grading(facts, knowledge) if in_scope else Grading(Grade())
+    situation["grade_2010"] = graded.grade.who2010
+    situation["grade_2019"] = graded.grade.who2019
+    situation["grade_warnings"] = graded.warnings
+    trail.fired(*graded.rules, *graded.warnings)
+    trail.lacks(graded.missing)
+    return graded
+
+
+def _stage(
+    facts: Facts, situation: dict[str, Any], in_scope: bool, knowledge: Knowledge, trail: _Trail
+) -> Staging:
+    staged = staging(facts, situation, knowledge) if in_scope else Staging({}, None)
+    stages = tuple(staged.tnm.values())
+    situation["t_not_assessable"] = any(stage.t == "TX" for stage in stages)
+    situation["n_not_assessable"] = any(stage.n == "NX" for stage in stages)
+    situation["m_unknown"] = any(stage.m is None for stage in stages)
+    trail.fired(*staged.rules)
+    trail.lacks(staged.missing)
+    return staged
+
+
+def _timing(situation: dict[str, Any], knowledge: Knowledge, trail: _Trail) -> Timing:
+    timed = timing(situation, knowledge)
+    trail.fired(*timed.rules)
+    trail.lacks(timed.missing, timed.followup.rule or "")
+    return timed
+
+
+def _about(rules: Iterable[Rule[Any]], *, orders: bool) -> list[Rule[Any]]:
+    """The rules that speak about an order, or those that speak about the patient."""
+    return [rule for rule in rules if rule.about_order is orders]
+
+
+def _fired(
+    rules: Iterable[Rule[Any]], situation: Mapping[str, Any], trail: _Trail, in_scope: bool = True
+) -> list[str]:
+    """Ids of the rules that are true; the unknown ones leave what they lack in the trail."""
+    return [row.id for row in _true_rows(rules, situation, trail)] if in_scope else []
+
+
+def _true_rows(rules: Iterable[Rule[Any]], situation: Mapping[str, Any], trail: _Trail) -> list[Row]:
+    true: list[Row] = []
+    for rule in rules:
+        outcome = evaluate(rule.condition, situation)
+        if outcome.value:
+            true.append(rule.row)
+            trail.fired(rule.row.id)
+        elif outcome.value is None:
+            trail.lacks(outcome.lacking, rule.row.id)
+    return true
+
+
+def _order(
+    order: Order, situation: dict[str, Any], timed: Timing, knowledge: Knowledge, trail: _Trail
+) -> OrderAssessment:
+    seen = order_situation(situation, order, knowledge)
+    chosen = _scenario(seen, seen["order_intent"], knowledge, trail)
+    if chosen.name != situation["scenario"]:
+        seen["scenario"] = chosen.name
+        timed = _timing(seen, knowledge, trail)
+    seen["order_too_early"] = _too_early(seen, timed)
+    rated, rating_rule = imaging.rating(chosen.name, order.procedure, knowledge)
+    safety = _safety(seen, knowledge, trail)
+    blocked_by = tuple(finding.rule for finding in safety if finding.severity == CRITICAL)
+    better = imaging.suggestion(
+        chosen.name,
+        order.procedure,
+        rated,
+        bool(blocked_by),
+        lambda key: _is_blocked(key, situation, knowledge),
+        knowledge,
+    )
+    in_scope = chosen.name != imaging.OUT_OF_SCOPE
+    advice = _fired(_about(knowledge.advice, orders=True), seen, trail, in_scope)
+    trail.fired(rating_rule, *(("SAF-20",) if blocked_by else ()), *((better.rule, "SUG-01") if better.rule else ()))
+    return OrderAssessment(
+        order=order,
+        scenario=chosen.name,
+        rating=rated,
+        rating_rule=rating_rule,
+        suggestion=better.procedure,
+        blocked_by=blocked_by,
+        safety=safety,
+        warnings=_unique(
+            [*(rule for rule in advice if rule.startswith(_PITFALL)), *(finding.rule for finding in safety)]
+        ),
+        advice=tuple(rule for rule in advice if not rule.startswith(_PITFALL)),
+        no_alternative=better.exhausted,
+    )
+
+
+def _too_early(seen: Mapping[str, Any], timed: Timing) -> bool:
+    """The ordered study comes before its time on its own column of the schedule (SAF-16)."""
+    early = "too-early"
+    return (seen["order_abdominal"] and timed.followup.status == early) or (
+        seen["order_sstr"] and timed.followup.sstr_status == early
+    )
+
+
+def _safety(seen: Mapping[str, Any], knowledge: Knowledge, trail: _Trail) -> tuple[SafetyFinding, ...]:
+    rules = [rule for rule in knowledge.safety if rule.row.enabled]
+    severity = {rule.row.id: rule.row.severity for rule in rules}
+    fired = [SafetyFinding(row.id, severity[row.id]) for row in _true_rows(rules, seen, trail)]
+    return tuple(sorted(fired, key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+def _is_blocked(procedure: str, situation: dict[str, Any], knowledge: Knowledge) -> bool:
+    """Whether a critical safety rule speaks against this study for this patient."""
+    seen = order_situation(situation, Order("candidate", procedure), knowledge)
+    return any(
+        rule.row.severity == CRITICAL and rule.row.enabled and evaluate(rule.condition, seen).value
+        for rule in knowledge.safety
+    )
+
+
+def _limits(
+    facts: Facts,
+    situation: Mapping[str, Any],
+    scenario: str,
+    orders: tuple[OrderAssessment, ...],
+    trail: _Trail,
+) -> None:
+    """Principles that qualify the ratings given."""
+    if scenario != imaging.OUT_OF_SCOPE and is_carcinoma(situation):
+        trail.fired("RAT-06")
+    if any(o.order.procedure == "pet-ct-sstr" and o.rating != NOT_RATED for o in orders):
+        trail.fired("RAT-07")
+    if facts.age_years is None:
+        trail.lacks(["age_years"])
+
+
+def with_fact(facts: Facts, name: str, value: object) -> Facts:
+    """The same facts with one of them changed."""
+    return replace(facts, **{name: value})  # type: ignore[arg-type]

@@ -1,0 +1,95 @@
+"""Scenario, rating and suggestion: which imaging scenario the patient is in, what it says of a study, what is better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cds_service.clinical.conditions import evaluate
+from cds_service.domain.terms import (
+    MAY_BE_APPROPRIATE,
+    MAY_BE_APPROPRIATE_DISAGREEMENT,
+    NOT_RATED,
+    USUALLY_APPROPRIATE,
+)
+from cds_service.knowledge.model import Knowledge
+
+OUT_OF_SCOPE = "out-of-scope"
+_ACCEPTABLE = (USUALLY_APPROPRIATE, MAY_BE_APPROPRIATE, MAY_BE_APPROPRIATE_DISAGREEMENT)
+_NO_PANCREATIC_PRIMARY = ("gepnet-other-site", "nen-unknown-primary")
+_ABDOMEN_ONLY = ("mri-abd-wwo", "ct-abd-w")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """The scenario, the row that chose it, and the facts that could have led elsewhere."""
+
+    name: str
+    rule: str
+    missing: tuple[str, ...] = ()
+    reason: str = ""
+
+
+def scenario(situation: Mapping[str, Any], knowledge: Knowledge) -> Scenario:
+    """First row of the selection list known to be true (SEL rules)."""
+    missing: list[str] = []
+    for rule in knowledge.selection:
+        outcome = evaluate(rule.condition, situation)
+        if outcome.value:
+            missing += [name for name in rule.row.missing if situation.get(name) is None]
+            return Scenario(rule.row.scenario, rule.row.rule_id, tuple(dict.fromkeys(missing)), rule.row.reason)
+        missing += outcome.lacking
+    raise AssertionError("the selection list ends with a row for every pancreatic primary")  # pragma: no cover
+
+
+def rating(scenario_name: str, procedure: str | None, knowledge: Knowledge) -> tuple[str, str]:
+    """The reported category of a study in a scenario, and the row or principle behind it."""
+    candidates = knowledge.scenarios[scenario_name].candidates
+    if candidates:
+        return _agreed_rating(candidates, procedure, knowledge)
+    row = knowledge.ratings.get((scenario_name, procedure or ""))
+    if row is not None:
+        return row.rating, row.rule_id
+    if scenario_name in _NO_PANCREATIC_PRIMARY:
+        return NOT_RATED, "RAT-05"
+    return NOT_RATED, "RAT-09" if procedure in _ABDOMEN_ONLY else "RAT-02"
+
+
+def _agreed_rating(candidates: list[str], procedure: str | None, knowledge: Knowledge) -> tuple[str, str]:
+    """RAT-04: a rating only where every candidate scenario gives the same one."""
+    found = {rating(name, procedure, knowledge)[0] for name in candidates}
+    return (found.pop() if len(found) == 1 else NOT_RATED), "RAT-04"
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """The better study, or the fact that none is left.
+
+    Attributes:
+        procedure: procedure key to suggest, or None.
+        rule: row that ranks the studies; empty when no suggestion is due.
+        exhausted: a suggestion is due, but every rated study is blocked.
+    """
+
+    procedure: str | None
+    rule: str = ""
+    exhausted: bool = False
+
+
+def suggestion(
+    scenario_name: str,
+    procedure: str | None,
+    rated: str,
+    blocked: bool,
+    is_blocked: Callable[[str], bool],
+    knowledge: Knowledge,
+) -> Suggestion:
+    """SUG-01 to SUG-06: the first preferred study that no critical rule blocks and that is not the one ordered."""
+    preference = knowledge.preferences.get(scenario_name)
+    if preference is None or (rated in _ACCEPTABLE and not blocked):
+        return Suggestion(None)
+    for candidate in preference.preference:
+        if candidate != procedure and not is_blocked(candidate):
+            return Suggestion(candidate, preference.rule_id)
+    return Suggestion(None, "SUG-03", exhausted=True)

@@ -1,0 +1,168 @@
+"""TNM categories and stage groups from the staging tables.
+
+For each system the rows of an axis are tried in order; the first one known to be true is the category. A row before it
+that is unknown only reports what is missing, so "at least T2" is said, and a smaller category is never assumed from
+silence. Unknown metastases give no stage (TNM-25).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cds_service.clinical.conditions import evaluate
+from cds_service.domain.facts import Facts
+from cds_service.domain.findings import Stage
+from cds_service.knowledge.model import Knowledge, Rule, StagingRow
+
+SITE_NOT_STATED = "site-not-stated"
+_CARCINOMA_GRADES = ("NEC", "MiNEN")
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """Categories and stage per system, with the rules applied and what was missing."""
+
+    tnm: Mapping[str, Stage]
+    primary_system: str | None
+    rules: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+class _Axis:
+    """Outcome of one axis of one system."""
+
+    __slots__ = ("missing", "row", "value")
+
+    def __init__(self, rules: Iterable[Rule[StagingRow]], situation: Mapping[str, Any]) -> None:
+        self.row: StagingRow | None = None
+        self.missing: list[str] = []
+        for rule in rules:
+            outcome = evaluate(rule.condition, situation)
+            if outcome.value:
+                self.row = rule.row
+                break
+            self.missing += outcome.lacking
+        self.value = self.row.value if self.row else None
+
+
+def staging(facts: Facts, situation: Mapping[str, Any], knowledge: Knowledge) -> Staging:
+    """Stage in every system that has a table for the site and applies to the differentiation (TNM-34)."""
+    site = facts.primary_site
+    if site is None or facts.nen_status not in ("confirmed", "highly-suspected"):
+        return Staging({}, None)
+    systems = [
+        system for system in _applicable(situation, site, knowledge) if (site, system, "T") in knowledge.staging
+    ]
+    seen = dict(situation) | _nodes_by_station(facts, knowledge)
+    tnm: dict[str, Stage] = {}
+    rules: list[str] = []
+    missing: list[str] = []
+    for system in systems:
+        tnm[system] = _stage(site, system, seen, knowledge, rules, missing)
+    if systems:
+        rules.append(knowledge.applicability.rule_id)
+    if any(stage.m is None for stage in tnm.values()):
+        rules.append("TNM-25")
+    return Staging(tnm, _primary(facts, situation, tnm, knowledge), tuple(rules), tuple(missing))
+
+
+def _applicable(situation: Mapping[str, Any], site: str, knowledge: Knowledge) -> list[str]:
+    row = knowledge.applicability
+    if is_carcinoma(situation):
+        return row.carcinoma if site == "pancreas" else []
+    if situation.get("grade_2019") == "high-grade-undetermined":
+        return row.undetermined
+    return row.net
+
+
+def is_carcinoma(situation: Mapping[str, Any]) -> bool:
+    """NEC or mixed neoplasm: outside the NET chapters."""
+    return situation.get("differentiation") in ("poor", "mixed") or situation.get("grade_2019") in _CARCINOMA_GRADES
+
+
+def _primary(
+    facts: Facts, situation: Mapping[str, Any], tnm: Mapping[str, Stage], knowledge: Knowledge
+) -> str | None:
+    """The system shown first (TNM-35), if it was computed at all."""
+    row = knowledge.primary_system
+    if is_carcinoma(situation):
+        system = row.carcinoma
+    elif facts.diagnosis_year is None:
+        system = row.default
+    else:
+        system = next(band.system for band in row.years if band.holds(facts.diagnosis_year))
+    return system if system in tnm else None
+
+
+def _nodes_by_station(facts: Facts, knowledge: Knowledge) -> dict[str, Any]:
+    """Count celiac and porta-hepatis nodes as regional or distant by the part of the pancreas (TNM-22)."""
+    if facts.metastases is None or facts.primary_site != "pancreas":
+        return {}
+    stations = {entry.site for entry in (*knowledge.nodes.distant, *knowledge.nodes.regional)}
+    named = [site for site in facts.metastases if site in stations]
+    if not named:
+        return {}
+    regional = {
+        entry.site for entry in knowledge.nodes.regional if facts.pancreas_subsite in entry.subsites
+    }.intersection(named)
+    distant = {
+        entry.site for entry in knowledge.nodes.distant if facts.pancreas_subsite in entry.subsites
+    }.intersection(named)
+    others = tuple(site for site in facts.metastases if site not in regional)
+    nodes = "positive" if regional else facts.nodes
+    undecided = set(named) - regional - distant
+    if undecided:  # neither regional nor distant can be claimed
+        rest = tuple(site for site in others if site not in undecided)
+        return {"metastases": rest or None, "nodes": nodes}
+    return {"metastases": others, "nodes": nodes}
+
+
+def _stage(
+    site: str,
+    system: str,
+    situation: Mapping[str, Any],
+    knowledge: Knowledge,
+    rules: list[str],
+    missing: list[str],
+) -> Stage:
+    t, n, m = (
+        _Axis(knowledge.staging.get((site, system, axis), ()), situation) for axis in ("T", "N", "M")
+    )
+    for axis in (t, n, m):
+        missing += axis.missing
+        if axis.row:
+            rules.append(axis.row.rule_id)
+    t_value, as_recorded = t.value or "TX", False
+    if t.value is None and _recorded_fits(situation, system, knowledge):
+        t_value, as_recorded = situation["recorded_t"], True
+    n_value = n.value or "NX"
+    group, rule = _group(site, system, t_value, n_value, m.value, knowledge)
+    if_m0 = None
+    if m.value is None:
+        if_m0, rule = _group(site, system, t_value, n_value, "M0", knowledge)
+    if rule:
+        rules.append(rule)
+    count_unknown = n.value == "N1" and "nodes_positive_count" in n.missing
+    return Stage(t_value, n_value, m.value, group, if_m0, as_recorded, count_unknown)
+
+
+def _recorded_fits(situation: Mapping[str, Any], system: str, knowledge: Knowledge) -> bool:
+    """A recorded T is used for the edition it was recorded in; without an edition, for the current default only."""
+    if situation.get("recorded_t") is None:
+        return False
+    return system == (situation.get("recorded_edition") or knowledge.primary_system.default)
+
+
+def _group(
+    site: str, system: str, t: str, n: str, m: str | None, knowledge: Knowledge
+) -> tuple[str | None, str | None]:
+    """Stage group and the rule that gives it; a combination without a row cannot be grouped."""
+    if m is None:
+        return None, None
+    for rule in knowledge.staging.get((site, system, "stage"), ()):
+        row = rule.row
+        if (not row.t or t in row.t) and (not row.n or n in row.n) and (not row.m or m in row.m):
+            return row.value, row.rule_id
+    return None, None

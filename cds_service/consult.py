@@ -1,0 +1,96 @@
+"""Assessments outside HTTP: from plain facts, or from the resources of a Bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from cds_service.clinical.contradictions import Assessed, assess_chart
+from cds_service.domain.findings import PatientFacts
+from cds_service.errors import FactsError
+from cds_service.interchange import assessment_object, read_facts, read_orders
+from cds_service.knowledge.model import Knowledge
+from fhir_profiles.facts import read_chart
+from fhir_profiles.orders import imaging_drafts, indications, with_history
+from fhir_profiles.terminology import Terminology
+
+
+@dataclass(frozen=True, slots=True)
+class Consulted:
+    """An assessment with its id, as the command line prints it."""
+
+    id: str | None
+    assessed: Assessed
+    knowledge: Knowledge
+
+    def as_object(self) -> dict[str, Any]:
+        """The assessment object, led by the id when there is one."""
+        shown = assessment_object(self.assessed.assessment, self.assessed.chart, self.knowledge)
+        return ({"id": self.id} if self.id is not None else {}) | shown
+
+
+def from_facts(given: Any, knowledge: Knowledge) -> Consulted:
+    """Assess one ``{"id"?, "facts", "orders"?}``.
+
+    Raises:
+        FactsError: the object, a fact or an order does not fit.
+    """
+    if not isinstance(given, Mapping) or not isinstance(given.get("facts"), Mapping):
+        raise FactsError('expected an object with "facts" (an object) and, if any, "orders" (a list)')
+    facts = read_facts(given["facts"])
+    orders = read_orders(given.get("orders", []), facts, knowledge)
+    chart = PatientFacts(facts, nen_evidence=True)
+    identifier = given.get("id")
+    return Consulted(
+        None if identifier is None else str(identifier), assess_chart(chart, orders, knowledge), knowledge
+    )
+
+
+def from_bundle(
+    bundle: Any,
+    references: Sequence[str],
+    today: date,
+    knowledge: Knowledge,
+    terminology: Terminology,
+) -> Consulted:
+    """Assess the patient of a Bundle and its draft imaging orders, or those named.
+
+    Raises:
+        FactsError: no Bundle, not exactly one Patient, or an order that is not in it.
+    """
+    if not isinstance(bundle, Mapping) or bundle.get("resourceType") != "Bundle":
+        raise FactsError("expected a FHIR Bundle")
+    entries = [entry.get("resource") for entry in bundle.get("entry") or () if isinstance(entry, Mapping)]
+    resources = [resource for resource in entries if isinstance(resource, dict)]
+    patients = [resource for resource in resources if resource.get("resourceType") == "Patient"]
+    if len(patients) != 1:
+        raise FactsError(f"expected exactly one Patient in the Bundle, found {len(patients)}")
+    patient_id = str(patients[0].get("id"))
+    ordered = _ordered(resources, references)
+    drafts = imaging_drafts(ordered, patient_id, terminology)
+    encounter = next((str(r.get("id")) for r in resources if r.get("resourceType") == "Encounter"), None)
+    chart = read_chart(
+        [resource for resource in resources if resource not in ordered],
+        patient_id=patient_id,
+        encounter_id=encounter,
+        today=today,
+        terminology=terminology,
+        attributes={key: procedure.attributes for key, procedure in knowledge.procedures.items()},
+        indications=indications(drafts, terminology),
+    )
+    orders = tuple(draft.order for draft in with_history(drafts, chart.days_since))
+    return Consulted(patient_id, assess_chart(chart, orders, knowledge), knowledge)
+
+
+def _ordered(resources: list[dict[str, Any]], references: Sequence[str]) -> list[dict[str, Any]]:
+    """The orders named, or every draft ServiceRequest when none is named."""
+    requests = [resource for resource in resources if resource.get("resourceType") == "ServiceRequest"]
+    if not references:
+        return [resource for resource in requests if resource.get("status") == "draft"]
+    by_id = {str(resource.get("id")): resource for resource in requests}
+    unknown = [reference for reference in references if reference.rpartition("/")[2] not in by_id]
+    if unknown:
+        raise FactsError(f"no such ServiceRequest in the Bundle: {', '.join(unknown)}")
+    return [by_id[reference.rpartition("/")[2]] for reference in references]

@@ -1,0 +1,234 @@
+"""What the clinical functions answer with. Immutable values; no verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cds_service.domain.facts import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One study under consideration.
+
+    Attributes:
+        id: handle of the order: its reference over HTTP, a number on the command line.
+        procedure: procedure key, or None for an imaging study that has no key here.
+        intent: what the order asks for, when it says so (fact ``order_intent``).
+        days_since_same_procedure: days since the same study was last completed, when known.
+        attributes: attributes of a study without a key, as far as its code tells them.
+        modality: modality of a study without a key, when its code tells it.
+    """
+
+    id: str
+    procedure: str | None
+    intent: str | None = None
+    days_since_same_procedure: float | None = None
+    attributes: frozenset[str] = frozenset()
+    modality: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftOrder:
+    """A draft imaging order of the call.
+
+    Attributes:
+        reference: ``ServiceRequest/<id>``; empty when the draft has no id.
+        name: what the order calls itself.
+        order: the study it asks for.
+        resource: the draft as sent.
+        group: references of all drafts that make up one study, this one included.
+        open_question: what must be settled before the study can be rated.
+    """
+
+    reference: str
+    name: str
+    order: Order
+    resource: Mapping[str, object]
+    group: tuple[str, ...] = ()
+    open_question: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where a fact comes from.
+
+    Attributes:
+        source: relative reference of the resource (``Observation/123``), or ``"given"`` for plain facts.
+        date: effective date as recorded, ISO, possibly partial; empty when undated.
+        how: coded, local-code, text, derived, or given.
+        label: the code's or text's own name, for people.
+    """
+
+    source: str
+    date: str = ""
+    how: str = "given"
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A usable source that lost against a newer one, with the value it would have given."""
+
+    fact: str
+    value: object
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRange:
+    """A number that was recorded as a range or with a comparator; the fact holds its lower end.
+
+    Attributes:
+        shown: the value as recorded (``3-20``, ``<3``).
+    """
+
+    fact: str
+    low: float
+    high: float
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something present but unusable.
+
+    Attributes:
+        source: relative reference of the resource, or the prefetch key.
+        reason: stable phrase without patient data.
+        fact: the fact it would have given, if that much is known.
+    """
+
+    source: str
+    reason: str
+    fact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PatientFacts:
+    """The chart as facts, with where each comes from and what could not be used."""
+
+    facts: Facts
+    evidence: Mapping[str, tuple[Evidence, ...]] = field(default_factory=dict)
+    alternatives: tuple[Alternative, ...] = ()
+    ranges: tuple[ValueRange, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    unavailable: tuple[str, ...] = ()
+    """Inputs that could not be had (prefetch keys); what they would have held is unknown."""
+    days_since: Mapping[str, float] = field(default_factory=dict)
+    """Days since a study was last completed, by procedure key."""
+    nen_evidence: bool = False
+    """Whether anything at all speaks for a neuroendocrine neoplasm."""
+    deceased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """WHO grade in both editions; None where no grade can be computed."""
+
+    who2010: str | None = None
+    who2019: str | None = None
+    provisional: bool = False
+    stated: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """T, N, M and stage group in one system.
+
+    Attributes:
+        stage_if_m0: the group that would follow from M0, given only while M is unknown.
+        t_as_recorded: the T category was taken from the record because its inputs are missing.
+        provisional: a sub-category rests on a missing count.
+    """
+
+    t: str
+    n: str
+    m: str | None
+    stage: str | None
+    stage_if_m0: str | None = None
+    t_as_recorded: bool = False
+    provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyFinding:
+    """A safety rule that fired for an order."""
+
+    rule: str
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAssessment:
+    """What there is to say about one order.
+
+    Attributes:
+        rating: ACR-style category as a source reports it, or ``not-rated``.
+        rating_rule: row that gives the rating, or the principle under which there is none.
+        suggestion: procedure key of the better study, or None.
+        blocked_by: critical safety rules against the ordered study.
+        safety: all safety rules that fired, critical first.
+        no_alternative: a suggestion was due, but every rated study is blocked.
+    """
+
+    order: Order
+    scenario: str
+    rating: str
+    rating_rule: str
+    suggestion: str | None
+    blocked_by: tuple[str, ...]
+    safety: tuple[SafetyFinding, ...]
+    warnings: tuple[str, ...]
+    advice: tuple[str, ...]
+    no_alternative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Followup:
+    """Where the patient stands on the follow-up schedule. Months are of 30.4375 days."""
+
+    status: str
+    rule: str | None = None
+    interval_months: tuple[float, float] | None = None
+    elapsed_months: float | None = None
+    sstr_status: str = "not-evaluated"
+    sstr_interval_months: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two usable sources that lead to different answers."""
+
+    fact: str
+    chosen: tuple[Evidence, ...]
+    other: Evidence
+    changes: tuple[str, ...]
+    value: object = None
+    other_value: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The answer to one call: everything the service has to say, before anyone chooses what deserves a card."""
+
+    facts: Facts
+    scenario: str
+    scenario_rule: str
+    limited_applicability: bool
+    grade: Grade
+    tnm: Mapping[str, Stage]
+    tnm_primary_system: str | None
+    orders: tuple[OrderAssessment, ...]
+    auc: str
+    warnings: tuple[str, ...]
+    advice: tuple[str, ...]
+    missing: tuple[str, ...]
+    followup: Followup
+    markers: Mapping[str, object]
+    eligibility: Mapping[str, object]
+    rules: tuple[str, ...]
+    conflicts: tuple[Conflict, ...] = ()
+    nearly: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Rules that would have fired or not had these facts been known."""

@@ -1,0 +1,120 @@
+"""The one tree of errors. Each class has a stable slug; nothing here knows HTTP (see ``web/problems.py``).
+
+Messages say what was wrong, where, and what to do. They never quote patient data.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PnetCdsError(Exception):
+    """Root of all errors this service raises on purpose.
+
+    Attributes:
+        slug: stable identifier for logs, answers and documentation.
+    """
+
+    slug: ClassVar[str] = "error"
+
+
+class KnowledgeError(PnetCdsError):
+    """A guideline table cannot be used; the service does not start."""
+
+    slug = "knowledge-invalid"
+
+
+class TerminologyError(PnetCdsError):
+    """A code table cannot be used; the service does not start."""
+
+    slug = "terminology-invalid"
+
+
+class SettingsError(PnetCdsError):
+    """The environment holds a setting that cannot be used."""
+
+    slug = "settings-invalid"
+
+
+class InstallationError(PnetCdsError):
+    """The installed packages are not the ones of this distribution."""
+
+    slug = "installation-mixed"
+
+
+class StoreError(PnetCdsError):
+    """The store cannot be reached or its schema is not the expected one."""
+
+    slug = "store-unavailable"
+
+
+class FactsError(PnetCdsError):
+    """Plain facts given on the command line do not fit the vocabulary."""
+
+    slug = "facts-invalid"
+
+
+class RemoteError(PnetCdsError):
+    """Another server could not be reached or did not answer with JSON."""
+
+    slug = "remote-unavailable"
+
+
+class RequestError(PnetCdsError):
+    """A call that cannot be answered as it came in."""
+
+    slug = "request-invalid"
+
+
+class NotJson(RequestError):
+    """The body is not a JSON object."""
+
+    slug = "body-not-json"
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is declared to be something other than JSON."""
+
+    slug = "media-type-unsupported"
+
+
+class BodyTooLarge(RequestError):
+    """The body is larger than the configured limit."""
+
+    slug = "body-too-large"
+
+
+class InvalidRequest(RequestError):
+    """A rule of CDS Hooks that the answer depends on is broken."""
+
+    slug = "request-invalid"
+
+
+class UnknownService(RequestError):
+    """No service has this id."""
+
+    slug = "service-unknown"
+
+
+class HookMismatch(RequestError):
+    """The service is not offered for the hook named in the call."""
+
+    slug = "hook-not-offered"
+
+
+class PatientMismatch(RequestError):
+    """An order of the call is about another patient than the call."""
+
+    slug = "patient-mismatch"
+
+
+class UnsupportedFhirVersion(RequestError):
+    """Resources of the call are plainly of another FHIR version than R4."""
+
+    slug = "fhir-version-unsupported"
+
+
+class PrefetchMissing(RequestError):
+    """Data without which no useful and safe answer exists was not supplied."""
+
+    slug = "prefetch-missing"

@@ -1,0 +1,1 @@
+"""Moving resources: knows prefetch, search and paging, not medicine."""

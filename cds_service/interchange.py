@@ -1,0 +1,217 @@
+"""Plain facts in, the assessment object out: the one JSON shape used by the command line, the response and the log.
+
+The shape is published as ``cds_service/protocol/schemas/assessment.schema.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cds_service.domain.facts import FACTS, Facts, FactSpec, Kind, TumourGrowth
+from cds_service.domain.findings import Assessment, Conflict, Evidence, Order, OrderAssessment, PatientFacts, Stage
+from cds_service.errors import FactsError
+from cds_service.knowledge.model import Knowledge
+
+UNKNOWN = "unknown"
+
+
+def read_facts(given: Mapping[str, Any]) -> Facts:
+    """Facts from a JSON object with the names and words of the vocabulary; ``null`` and absent are unknown.
+
+    Raises:
+        FactsError: an unknown name, or a value that does not fit; all problems at once.
+    """
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        spec = FACTS.get(name)
+        if spec is None:
+            problems.append(f"{name}: no such fact")
+            continue
+        if value is None or (value == UNKNOWN and UNKNOWN not in spec.words):
+            continue
+        try:
+            values[name] = _read(spec, value)
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+    if problems:
+        raise FactsError("; ".join(problems))
+    return Facts(**values)
+
+
+def _read(spec: FactSpec, value: Any) -> Any:
+    if spec.kind is Kind.FLAG:
+        if not isinstance(value, bool):
+            raise ValueError("expected true or false")
+        return value
+    if spec.kind is Kind.NUMBER:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"expected a number in {spec.unit}")
+        return float(value)
+    if spec.kind is Kind.WORD:
+        return _read_word(spec, value)
+    if spec.kind is Kind.WORDS:
+        if not isinstance(value, list):
+            raise ValueError("expected a list of words")
+        return tuple(dict.fromkeys(_read_word(spec, word) for word in value))
+    return _read_growth(value)
+
+
+def _read_word(spec: FactSpec, value: Any) -> str:
+    if not isinstance(value, str) or not value or (spec.words and value not in spec.words):
+        raise ValueError(f"expected one of {', '.join(spec.words) or 'the words in use'}")
+    return value
+
+
+def _read_growth(value: Any) -> TumourGrowth:
+    names = ("d1_mm", "d2_mm", "months")
+    if not isinstance(value, dict) or any(
+        isinstance(value.get(n), bool) or not isinstance(value.get(n), int | float) for n in names
+    ):
+        raise ValueError("expected an object with the numbers d1_mm, d2_mm and months")
+    return TumourGrowth(*(float(value[name]) for name in names))
+
+
+def read_orders(given: Any, facts: Facts, knowledge: Knowledge) -> tuple[Order, ...]:
+    """Orders from a list of procedure keys.
+
+    Raises:
+        FactsError: not a list, or a key that does not exist.
+    """
+    if not isinstance(given, list):
+        raise FactsError("orders: expected a list of procedure keys")
+    unknown = [str(key) for key in given if key not in knowledge.procedures]
+    if unknown:
+        raise FactsError(f"orders: no such procedure key: {', '.join(unknown)}")
+    return tuple(
+        Order(str(number), key, facts.order_intent, facts.days_since_same_procedure)
+        for number, key in enumerate(given, start=1)
+    )
+
+
+def assessment_object(
+    assessment: Assessment, chart: PatientFacts, knowledge: Knowledge
+) -> dict[str, Any]:
+    """The assessment as JSON. Absent knowledge is ``null`` or an empty list here; nothing is guessed."""
+    facts = assessment.facts
+    return {
+        "scenario": assessment.scenario,
+        "scenario_rule": assessment.scenario_rule,
+        "limited_applicability": assessment.limited_applicability,
+        "grade": {
+            "who2010": assessment.grade.who2010,
+            "who2019": assessment.grade.who2019,
+            "provisional": assessment.grade.provisional,
+            "stated": assessment.grade.stated,
+        },
+        "tnm": {system: _stage(stage) for system, stage in assessment.tnm.items()},
+        "tnm_primary_system": assessment.tnm_primary_system,
+        "orders": [_order(order) for order in assessment.orders],
+        "auc": assessment.auc,
+        "warnings": list(assessment.warnings),
+        "advice": list(assessment.advice),
+        "missing": list(assessment.missing),
+        "followup": {
+            "status": assessment.followup.status,
+            "rule": assessment.followup.rule,
+            "interval_months": _interval(assessment.followup.interval_months),
+            "elapsed_months": _rounded(assessment.followup.elapsed_months),
+            "sstr_status": assessment.followup.sstr_status,
+            "sstr_interval_months": _interval(assessment.followup.sstr_interval_months),
+        },
+        "markers": dict(assessment.markers),
+        "eligibility": dict(assessment.eligibility),
+        "conflicts": [_conflict(conflict) for conflict in assessment.conflicts],
+        "unusable": [
+            {"source": skipped.source, "reason": skipped.reason} | ({"fact": skipped.fact} if skipped.fact else {})
+            for skipped in chart.skipped
+        ],
+        "unavailable": list(chart.unavailable),
+        "facts": {
+            name: {"value": plain(value)} | _evidence(chart.evidence.get(name, ()))
+            for name in FACTS
+            if (value := getattr(facts, name)) is not None
+        },
+        "rules": [
+            {"id": rule, "cite": _citations(rule, knowledge)} for rule in assessment.rules
+        ],
+        "knowledge": {"version": knowledge.version, "hash": knowledge.hash},
+    }
+
+
+def plain(value: object) -> Any:
+    """A fact's value as JSON: whole numbers without a decimal point, lists as lists."""
+    if isinstance(value, float):
+        rounded = round(value, 4)
+        return int(rounded) if rounded.is_integer() else rounded
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, TumourGrowth):
+        return {"d1_mm": plain(value.d1_mm), "d2_mm": plain(value.d2_mm), "months": plain(value.months)}
+    return value
+
+
+def _rounded(value: float | None) -> Any:
+    return None if value is None else plain(round(value, 2))
+
+
+def _interval(value: tuple[float, float] | None) -> list[Any] | None:
+    return None if value is None else [plain(bound) for bound in value]
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "T": stage.t,
+        "N": stage.n,
+        "M": stage.m,
+        "stage": stage.stage,
+        "stage_if_M0": stage.stage_if_m0,
+    }
+    if stage.t_as_recorded:
+        shown["T_as_recorded"] = True
+    if stage.provisional:
+        shown["provisional"] = True
+    return shown
+
+
+def _order(order: OrderAssessment) -> dict[str, Any]:
+    return {
+        "id": order.order.id,
+        "procedure": order.order.procedure,
+        "scenario": order.scenario,
+        "rating": order.rating,
+        "rating_rule": order.rating_rule,
+        "suggestion": order.suggestion,
+        "blocked_by": list(order.blocked_by),
+        "warnings": list(order.warnings),
+        "advice": list(order.advice),
+    }
+
+
+def _evidence(evidence: tuple[Evidence, ...]) -> dict[str, Any]:
+    if not evidence:
+        return {}
+    return {"evidence": [evidence_object(item) for item in evidence]}
+
+
+def evidence_object(item: Evidence) -> dict[str, Any]:
+    """Evidence as JSON, without empty members."""
+    shown = {"source": item.source, "date": item.date, "how": item.how, "label": item.label}
+    return {name: value for name, value in shown.items() if value}
+
+
+def _conflict(conflict: Conflict) -> dict[str, Any]:
+    return {
+        "fact": conflict.fact,
+        "value": plain(conflict.value),
+        "other_value": plain(conflict.other_value),
+        "chosen": [evidence_object(item) for item in conflict.chosen],
+        "other": evidence_object(conflict.other),
+        "changes": list(conflict.changes),
+    }
+
+
+def _citations(rule: str, knowledge: Knowledge) -> list[str]:
+    row = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
+    return list(row.cite) if row else []

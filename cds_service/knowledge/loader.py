@@ -1,0 +1,379 @@
+"""Reads the tables, checks every row against the vocabulary and the sources, and builds :class:`Knowledge`.
+
+Bad knowledge never loads: an unknown key, an unknown word, a citation without a source or a duplicate id stops the
+start-up with file, row and reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, TypeVar
+
+import msgspec
+
+from cds_service.domain.facts import FACTS, FactSpec, Kind
+from cds_service.domain.terms import NAMES, ORDER_FACTS, ORDER_SIGNALS, SCENARIOS
+from cds_service.errors import KnowledgeError
+from cds_service.knowledge import model as m
+
+VERSION = "2026.11"
+"""Label of the clinical content; the hash beside it identifies the rows exactly."""
+
+_PER_ORDER = ORDER_SIGNALS | ORDER_FACTS
+_EMPTY_TEST_OPS = {"contains", "contains_all", "only", "lacks"}
+RowT = TypeVar("RowT", bound=m.Row)
+ConditionalT = TypeVar("ConditionalT", bound=m.ConditionalRow)
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    title: str
+    defaults: m.Defaults
+
+
+class _Scenarios(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    row: list[m.ScenarioRow]
+
+
+class _Selection(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    row: list[m.SelectionRow]
+
+
+class _Ratings(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    row: list[m.RatingRow]
+
+
+class _Overlay(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    row: list[m.OverlayRow]
+
+
+class _Advice(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    row: list[m.AdviceRow]
+
+
+class _Safety(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    row: list[m.SafetyRow]
+
+
+class _Preferences(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    row: list[m.PreferenceRow]
+
+
+class _Grading(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    row: list[m.GradingRow]
+
+
+class _Staging(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    row: list[m.StagingRow]
+
+
+class _StagingNotes(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    row: list[m.StagingNoteRow]
+
+
+class _Followup(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    tolerance: m.ToleranceRow
+    triggers: m.OverlayRow
+    row: list[m.FollowupRow]
+
+
+class _Markers(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    row: list[m.MarkerRow]
+
+
+class _Principles(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    row: list[m.PrincipleRow]
+
+
+class _Note(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    statement: str
+    cite: list[str]
+    basis: list[m.Basis]
+
+
+class _Procedures(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    note: _Note
+    procedure: list[m.Procedure]
+
+
+class _Sources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    checked: str
+    source: list[m.Source]
+
+
+T = TypeVar("T")
+
+
+class _Reader:
+    """Reads table files of one folder, collects their rows and refuses what does not fit."""
+
+    def __init__(self, folder: Traversable) -> None:
+        self.folder = folder
+        self.digest = hashlib.sha256()
+        self.rows: dict[str, m.Row] = {}
+        self.sources: dict[str, m.Source] = {}
+
+    def decode(self, name: str, kind: type[T]) -> T:
+        data = (self.folder / name).read_bytes()
+        self.digest.update(name.encode() + b"\0" + data)
+        try:
+            return msgspec.toml.decode(data, type=kind)
+        except msgspec.DecodeError as error:
+            raise KnowledgeError(f"{name}: {error}") from None
+
+    def read_sources(self) -> None:
+        for source in self.decode("sources.toml", _Sources).source:
+            if source.key in self.sources:
+                raise KnowledgeError(f"sources.toml: source {source.key!r} appears twice")
+            self.sources[source.key] = source
+
+    def admit(self, table: str, defaults: m.Defaults, row: RowT) -> RowT:
+        """Check what all rows share, fill in the table's dates, and remember the row."""
+        where = f"tables/{table}.toml, row {row.id!r}"
+        if row.id in self.rows:
+            raise KnowledgeError(f"{where}: this id is already used; ids are unique over all tables")
+        if not row.statement.strip():
+            raise KnowledgeError(f"{where}: statement is empty")
+        if not row.cite or not row.basis:
+            raise KnowledgeError(f"{where}: a row needs at least one citation and one basis")
+        for cite in row.cite:
+            key, colon, place = cite.partition(":")
+            if key not in self.sources or not colon or not place.strip():
+                raise KnowledgeError(f"{where}: citation {cite!r} is not '<source key>: <place>' of a known source")
+        dated = {
+            name: getattr(row, name) or getattr(defaults, name) for name in ("valid_from", "checked", "review_by")
+        }
+        for name, value in (*dated.items(), ("valid_until", row.valid_until)):
+            if value:
+                try:
+                    date.fromisoformat(value)
+                except ValueError:
+                    raise KnowledgeError(f"{where}: {name} {value!r} is not a date") from None
+        admitted = msgspec.structs.replace(row, **dated)
+        self.rows[row.id] = admitted
+        return admitted
+
+    def table(self, name: str, kind: type[Any]) -> list[Any]:
+        """All rows of a table file, admitted."""
+        content = self.decode(f"tables/{name}.toml", kind)
+        return [self.admit(name, content.defaults, row) for row in content.row]
+
+    def rules(self, name: str, rows: Iterable[ConditionalT]) -> tuple[m.Rule[ConditionalT], ...]:
+        """Rows with their conditions parsed."""
+        conditions = ((row, self.condition(name, row)) for row in rows)
+        return tuple(m.Rule(row, parsed, not parsed.names.isdisjoint(_PER_ORDER)) for row, parsed in conditions)
+
+    def condition(self, table: str, row: m.ConditionalRow) -> m.Condition:
+        where = f"tables/{table}.toml, row {row.id!r}"
+        for name in row.missing:
+            if name not in FACTS:
+                raise KnowledgeError(f"{where}: missing names {name!r}, which is not a fact")
+        return m.Condition(
+            tuple(_tests(where, row.when)), tuple(tuple(_tests(where, part)) for part in row.any)
+        )
+
+
+def _tests(where: str, part: Mapping[str, Any]) -> Iterator[m.Test]:
+    for name, operand in part.items():
+        spec = NAMES.get(name)
+        if spec is None:
+            raise KnowledgeError(f"{where}: {name!r} is neither a fact nor a signal")
+        yield from _parse_test(where, spec, operand)
+
+
+def _parse_test(where: str, spec: FactSpec, operand: Any) -> Iterator[m.Test]:
+    """One test, or several when a table of operators is given."""
+    if not isinstance(operand, dict):
+        yield m.Test(spec.name, m.Op.IN, _values(where, spec, operand))
+        return
+    bounds = {key: value for key, value in operand.items() if key in ("above", "at_least", "below", "at_most")}
+    if bounds:
+        if spec.kind is not Kind.NUMBER:
+            raise KnowledgeError(f"{where}: {spec.name} is not a number, bounds do not apply")
+        yield m.Test(spec.name, m.Op.RANGE, _convert(where, bounds, m.Range))
+    for key, value in operand.items():
+        if key in bounds:
+            continue
+        try:
+            op = m.Op(key)
+        except ValueError:
+            raise KnowledgeError(f"{where}: {spec.name} is tested with the unknown operator {key!r}") from None
+        yield m.Test(spec.name, op, _operand(where, spec, op, value))
+
+
+def _operand(where: str, spec: FactSpec, op: m.Op, value: Any) -> Any:
+    if op in (m.Op.KNOWN, m.Op.EMPTY):
+        if not isinstance(value, bool) or (op is m.Op.EMPTY and spec.kind is not Kind.WORDS):
+            raise KnowledgeError(f"{where}: {op} of {spec.name} takes true or false, {m.Op.EMPTY} only on lists")
+        return value
+    if op in (m.Op.NOT, m.Op.UNLESS):
+        return _values(where, spec, value)
+    if op.value in _EMPTY_TEST_OPS:
+        if spec.kind is not Kind.WORDS or not isinstance(value, list) or not value:
+            raise KnowledgeError(f"{where}: {op} of {spec.name} takes a list of words and a fact that is a list")
+        return frozenset(_word(where, spec, word) for word in value)
+    raise KnowledgeError(f"{where}: {op} cannot be written as an operator; give the value itself")
+
+
+def _values(where: str, spec: FactSpec, operand: Any) -> frozenset[Any]:
+    values = operand if isinstance(operand, list) else [operand]
+    for value in values:
+        fits = {
+            Kind.FLAG: isinstance(value, bool),
+            Kind.NUMBER: isinstance(value, int | float) and not isinstance(value, bool),
+            Kind.WORD: isinstance(value, str),
+        }.get(spec.kind, False)
+        if not fits:
+            raise KnowledgeError(f"{where}: {value!r} does not fit {spec.name}, which is a {spec.kind}")
+        if spec.kind is Kind.WORD:
+            _word(where, spec, value)
+    return frozenset(values)
+
+
+def _word(where: str, spec: FactSpec, word: str) -> str:
+    if not isinstance(word, str) or (spec.words and word not in spec.words):
+        raise KnowledgeError(f"{where}: {word!r} is not a word of {spec.name} ({', '.join(spec.words)})")
+    return word
+
+
+def _convert(where: str, value: Any, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise KnowledgeError(f"{where}: {error}") from None
+
+
+def _by(rows: Iterable[T], key: str, where: str) -> dict[str, T]:
+    found: dict[str, T] = {}
+    for row in rows:
+        value = getattr(row, key)
+        if value in found:
+            raise KnowledgeError(f"tables/{where}.toml: {key} {value!r} appears twice")
+        found[value] = row
+    return found
+
+
+def _one(rows: Iterable[Any], kind: type[T], where: str) -> T:
+    found = [row for row in rows if isinstance(row, kind)]
+    if len(found) != 1:
+        raise KnowledgeError(f"tables/{where}.toml: exactly one {kind.__name__} is needed, found {len(found)}")
+    return found[0]
+
+
+def _ratings(rows: Iterable[m.RatingRow], procedures: Mapping[str, m.Procedure]) -> dict[tuple[str, str], m.RatingRow]:
+    table: dict[tuple[str, str], m.RatingRow] = {}
+    for row in rows:
+        _known_scenario("ratings", row.id, row.scenario)
+        for key in row.procedures:
+            _known_procedure("ratings", row.id, key, procedures)
+            if (row.scenario, key) in table:
+                raise KnowledgeError(f"tables/ratings.toml, row {row.id!r}: {key} is rated twice in {row.scenario}")
+            table[row.scenario, key] = row
+    return table
+
+
+def _known_scenario(table: str, row_id: str, scenario: str) -> None:
+    if scenario not in SCENARIOS:
+        raise KnowledgeError(f"tables/{table}.toml, row {row_id!r}: unknown scenario {scenario!r}")
+
+
+def _known_procedure(table: str, row_id: str, key: str, procedures: Mapping[str, m.Procedure]) -> None:
+    if key not in procedures:
+        raise KnowledgeError(f"tables/{table}.toml, row {row_id!r}: unknown procedure {key!r}")
+
+
+def _staging(rules: Iterable[m.Rule[m.StagingRow]]) -> dict[tuple[str, str, str], tuple[m.Rule[m.StagingRow], ...]]:
+    table: dict[tuple[str, str, str], list[m.Rule[m.StagingRow]]] = {}
+    for rule in rules:
+        for site in rule.row.sites:
+            if site not in FACTS["primary_site"].words:
+                raise KnowledgeError(f"staging, row {rule.row.id!r}: unknown site {site!r}")
+            table.setdefault((site, rule.row.system, rule.row.axis), []).append(rule)
+    return {key: tuple(value) for key, value in table.items()}
+
+
+def _orders_exist(rules: Iterable[m.Rule[m.Row]], procedures: Mapping[str, m.Procedure]) -> None:
+    """Rows that name a study by key name one that exists."""
+    for rule in rules:
+        for part in (rule.condition.when, *rule.condition.any):
+            for test in part:
+                if test.name == "order" and test.op is m.Op.IN:
+                    for key in test.operand:
+                        _known_procedure("advice", rule.row.id, key, procedures)
+
+
+def read_knowledge(folder: Traversable) -> m.Knowledge:
+    """Load the tables of a folder.
+
+    Raises:
+        KnowledgeError: a file or row cannot be used; the message names it.
+    """
+    reader = _Reader(folder)
+    reader.read_sources()
+    procedures = _by(reader.decode("tables/procedures.toml", _Procedures).procedure, "key", "procedures")
+    selection = reader.rules("selection", reader.table("selection", _Selection))
+    for rule in selection:
+        _known_scenario("selection", rule.row.id, rule.row.scenario)
+    preferences = reader.table("suggestions", _Preferences)
+    for row in preferences:
+        _known_scenario("suggestions", row.id, row.scenario)
+        for key in row.preference:
+            _known_procedure("suggestions", row.id, key, procedures)
+    overlay = reader.rules("overlay", reader.table("overlay", _Overlay))
+    advice = reader.rules("advice", reader.table("advice", _Advice))
+    safety = reader.rules("safety", reader.table("safety", _Safety))
+    _orders_exist((*overlay, *advice, *safety), procedures)
+    staging = [*reader.table("staging-pancreas", _Staging), *reader.table("staging-gut", _Staging)]
+    notes = reader.table("staging-notes", _StagingNotes)
+    timing = reader.decode("tables/followup.toml", _Followup)
+    tolerance = reader.admit("followup", timing.defaults, timing.tolerance)
+    triggers = reader.admit("followup", timing.defaults, timing.triggers)
+    followup = [reader.admit("followup", timing.defaults, row) for row in timing.row]
+    scenarios = _by(reader.table("scenarios", _Scenarios), "scenario", "scenarios")
+    if set(scenarios) != set(SCENARIOS):
+        raise KnowledgeError("tables/scenarios.toml: the scenarios are not exactly those of domain/terms.py")
+    ratings = _ratings(reader.table("ratings", _Ratings), procedures)
+    grading = tuple(reader.table("grading", _Grading))
+    markers = _by(reader.table("markers", _Markers), "marker", "markers")
+    principles = _by(reader.table("principles", _Principles), "id", "principles")
+    rule_rows: dict[str, m.Row] = {}
+    for stored in reader.rows.values():
+        rule_rows.setdefault(stored.rule_id, stored)
+    return m.Knowledge(
+        version=VERSION,
+        hash=reader.digest.hexdigest()[:16],
+        sources=reader.sources,
+        procedures=procedures,
+        scenarios=scenarios,
+        selection=selection,
+        ratings=ratings,
+        overlay=overlay,
+        advice=advice,
+        safety=safety,
+        preferences=_by(preferences, "scenario", "suggestions"),
+        grading=grading,
+        staging=_staging(reader.rules("staging", staging)),
+        staging_warnings=reader.rules(
+            "staging-notes", [row for row in notes if isinstance(row, m.StagingWarningRow)]
+        ),
+        nodes=_one(notes, m.NodesRow, "staging-notes"),
+        applicability=_one(notes, m.ApplicabilityRow, "staging-notes"),
+        primary_system=_one(notes, m.PrimarySystemRow, "staging-notes"),
+        followup=reader.rules("followup", followup),
+        tolerance=tolerance,
+        triggers=m.Rule(triggers, reader.condition("followup", triggers)),
+        markers=markers,
+        principles=principles,
+        rows=dict(reader.rows),
+        rule_rows=rule_rows,
+    )
+
+
+@cache
+def load_knowledge() -> m.Knowledge:
+    """The knowledge packaged with this distribution, read once."""
+    return read_knowledge(files("cds_service.knowledge"))

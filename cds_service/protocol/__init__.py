@@ -1,0 +1,1 @@
+"""CDS Hooks messages as types. No clinical words here."""

@@ -1,0 +1,185 @@
+"""Admission of a call: strict where the answer would be impossible or unsafe, generous otherwise.
+
+Only the members that matter are decoded; prefetched resources stay as raw JSON until somebody needs them. What deviates
+from the specification without harm becomes a *defect*: logged by its requirement number, never held against the caller.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from cds_service.errors import HookMismatch, InvalidRequest, NotJson
+from cds_service.protocol.contexts import CONTEXTS
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_NO_BODY = msgspec.Raw(b"")
+_NULL = msgspec.Raw(b"null")
+
+
+class _Envelope(msgspec.Struct):
+    hook: Any = None
+    hookInstance: Any = None  # noqa: N815 - spelled as on the wire
+    fhirServer: Any = None  # noqa: N815
+    fhirAuthorization: Any = None  # noqa: N815
+    context: Any = None
+    prefetch: msgspec.Raw = _NO_BODY
+
+
+_ENVELOPES = msgspec.json.Decoder(_Envelope)
+_PREFETCH = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class HookRequest:
+    """An admitted call.
+
+    Attributes:
+        patient_id: bare FHIR id.
+        encounter_id: bare FHIR id, or None.
+        drafts: resources of ``draftOrders``, as plain objects in the order sent.
+        selections: references of the selected drafts (order-select).
+        prefetch: raw JSON by key; a key that is absent was not supplied.
+        defects: requirement numbers the caller missed without harm.
+    """
+
+    hook: str
+    hook_instance: str
+    patient_id: str
+    encounter_id: str | None
+    user_id: str | None
+    drafts: tuple[dict[str, Any], ...] = ()
+    selections: tuple[str, ...] = ()
+    prefetch: Mapping[str, msgspec.Raw] = field(default_factory=dict)
+    defects: tuple[str, ...] = ()
+
+
+def parse_request(body: bytes, hook: str) -> HookRequest:
+    """Read and admit a call to a service of ``hook``.
+
+    Raises:
+        NotJson: the body is no JSON object, or nested beyond reason.
+        InvalidRequest: a member the answer depends on is missing or mistyped.
+        HookMismatch: the call names another hook than the service's.
+    """
+    envelope = _decode(body)
+    defects: list[str] = []
+    _check_hook(envelope.hook, hook)
+    instance = _instance(envelope.hookInstance, defects)
+    if envelope.fhirAuthorization is not None and envelope.fhirServer is None:
+        raise InvalidRequest("fhirAuthorization is given without fhirServer; send both or neither (CH-037).")
+    context = envelope.context
+    if not isinstance(context, dict):
+        raise InvalidRequest("context is missing or not an object; the hook definition says what it must hold (CH-038).")
+    for name in CONTEXTS[hook].required:
+        if not context.get(name):
+            raise InvalidRequest(f"context.{name} is missing or empty; {hook} requires it.")
+    defects += [f"CH-151 context.{name}" for name in CONTEXTS[hook].expected if not _text(context.get(name))]
+    return HookRequest(
+        hook=hook,
+        hook_instance=instance,
+        patient_id=_bare_id(context["patientId"], "Patient", "patientId", defects),
+        encounter_id=_optional_id(context.get("encounterId"), defects),
+        user_id=_text(context.get("userId")) or None,
+        drafts=_drafts(context.get("draftOrders"), defects),
+        selections=_selections(context.get("selections"), required="selections" in CONTEXTS[hook].required),
+        prefetch=_prefetch(envelope.prefetch, defects),
+        defects=tuple(defects),
+    )
+
+
+def _decode(body: bytes) -> _Envelope:
+    try:
+        return _ENVELOPES.decode(body)
+    except msgspec.ValidationError as error:
+        raise NotJson(f"The body is JSON but cannot be read as an object: {error}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise NotJson("The body is not valid JSON in UTF-8.") from None
+    except RecursionError:
+        raise NotJson("The body is nested too deeply to be a CDS Hooks request.") from None
+
+
+def _text(value: object) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _check_hook(given: object, hook: str) -> None:
+    if not _text(given):
+        raise InvalidRequest("hook is missing or not a string (CH-031).")
+    if given != hook:
+        raise HookMismatch(f"This service is offered for {hook} only; call the service of the hook you fire (CH-041).")
+
+
+def _instance(given: object, defects: list[str]) -> str:
+    if not _text(given):
+        raise InvalidRequest("hookInstance is missing or not a string; send a UUID for every call (CH-032).")
+    instance = _text(given)
+    if not _UUID.fullmatch(instance):
+        defects.append("CH-032 hookInstance is no UUID")
+    return instance
+
+
+def _bare_id(value: object, kind: str, name: str, defects: list[str]) -> str:
+    """The id, also when it came as a reference (CH-034)."""
+    given = _text(value)
+    if not given:
+        raise InvalidRequest(f"context.{name} is not a string.")
+    if "/" in given:
+        defects.append(f"CH-152 context.{name} is a reference")
+        match = re.search(rf"(?:^|/){kind}/([^/?#]+)$", given)
+        if match is None:
+            raise InvalidRequest(f"context.{name} is neither an id nor a reference to a {kind} (CH-152).")
+        return match.group(1)
+    return given
+
+
+def _optional_id(value: object, defects: list[str]) -> str | None:
+    if not _text(value):
+        return None
+    try:
+        return _bare_id(value, "Encounter", "encounterId", defects)
+    except InvalidRequest:
+        return None
+
+
+def _drafts(value: object, defects: list[str]) -> tuple[dict[str, Any], ...]:
+    """Resources of draftOrders; a list of resources instead of a Bundle is accepted."""
+    if value is None:
+        return ()
+    if isinstance(value, dict):
+        entries = value.get("entry")
+        if value.get("resourceType") != "Bundle":
+            raise InvalidRequest("context.draftOrders is not a Bundle (CH-158).")
+        if not isinstance(value.get("type"), str):
+            defects.append("CH-153 draftOrders without type")
+        found = [entry.get("resource") for entry in entries or () if isinstance(entry, dict)] if isinstance(
+            entries, list
+        ) else []
+    elif isinstance(value, list):
+        defects.append("CH-158 draftOrders is a list")
+        found = [entry.get("resource", entry) for entry in value if isinstance(entry, dict)]
+    else:
+        raise InvalidRequest("context.draftOrders is not a Bundle (CH-158).")
+    return tuple(resource for resource in found if isinstance(resource, dict))
+
+
+def _selections(value: object, *, required: bool) -> tuple[str, ...]:
+    if not required:
+        return ()
+    if not isinstance(value, list):
+        raise InvalidRequest("context.selections is not a list of references (CH-156).")
+    return tuple(item.strip() for item in value if isinstance(item, str) and item.strip())
+
+
+def _prefetch(raw: msgspec.Raw, defects: list[str]) -> Mapping[str, msgspec.Raw]:
+    if raw in (_NO_BODY, _NULL):
+        return {}
+    try:
+        return _PREFETCH.decode(raw)
+    except msgspec.ValidationError:
+        defects.append("CH-039 prefetch is no object")
+        return {}

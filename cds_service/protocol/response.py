@@ -1,0 +1,142 @@
+"""Cards, suggestions and actions as values, and their JSON form (CH-080 to CH-110).
+
+Values carry no identifiers: the pipeline assigns them and records which card came from which rows. Members without a
+value are left out of the JSON, never sent empty (CH-005).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SUMMARY_LIMIT = 139
+"""Longest summary: strictly fewer than 140 characters (CH-084)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """A CDS Hooks coding: less than a FHIR one (CH-106)."""
+
+    system: str
+    code: str
+    display: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Primary source of the advice on a card."""
+
+    label: str
+    url: str = ""
+    topic: Coding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One step of a suggestion."""
+
+    type: str
+    description: str
+    resource: Mapping[str, Any] | None = None
+    resource_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A button; its actions are taken together."""
+
+    label: str
+    actions: tuple[Action, ...]
+    recommended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link to a page about the advice."""
+
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the clinician sees.
+
+    Attributes:
+        rules: rows the card rests on; recorded with the card, not sent.
+        associated: references of the orders the card speaks about.
+    """
+
+    summary: str
+    indicator: str
+    source: Source
+    detail: str = ""
+    suggestions: tuple[Suggestion, ...] = ()
+    override_reasons: tuple[Coding, ...] = ()
+    links: tuple[Link, ...] = ()
+    rules: tuple[str, ...] = ()
+    associated: tuple[str, ...] = ()
+    extension: Mapping[str, Any] = field(default_factory=dict)
+
+
+def filled(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members that have a value."""
+    return {name: value for name, value in members.items() if value not in (None, "", [], {}, ())}
+
+
+def card_object(card: Card, uuid: str, suggestion_uuids: tuple[str, ...]) -> dict[str, Any]:
+    """A card as JSON, with its identifiers."""
+    extension = dict(card.extension)
+    if card.associated:
+        extension["davinci-crd.associated-resource"] = [{"reference": ref} for ref in card.associated]
+    return filled(
+        {
+            "uuid": uuid,
+            "summary": card.summary,
+            "detail": card.detail,
+            "indicator": card.indicator,
+            "source": filled(
+                {
+                    "label": card.source.label,
+                    "url": card.source.url,
+                    "topic": coding_object(card.source.topic) if card.source.topic else None,
+                }
+            ),
+            "suggestions": [
+                _suggestion(suggestion, identifier)
+                for suggestion, identifier in zip(card.suggestions, suggestion_uuids, strict=True)
+            ],
+            "selectionBehavior": "at-most-one" if card.suggestions else None,
+            "overrideReasons": [coding_object(reason) for reason in card.override_reasons],
+            "links": [{"label": link.label, "url": link.url, "type": "absolute"} for link in card.links],
+            "extension": extension,
+        }
+    )
+
+
+def coding_object(coding: Coding) -> dict[str, Any]:
+    """A coding as JSON."""
+    return filled({"code": coding.code, "system": coding.system, "display": coding.display})
+
+
+def _suggestion(suggestion: Suggestion, uuid: str) -> dict[str, Any]:
+    members = {
+        "label": suggestion.label,
+        "uuid": uuid,
+        "actions": [_action(action) for action in suggestion.actions],
+    }
+    if suggestion.recommended:
+        members["isRecommended"] = True
+    return filled(members)
+
+
+def _action(action: Action) -> dict[str, Any]:
+    return filled(
+        {
+            "type": action.type,
+            "description": action.description,
+            "resource": dict(action.resource) if action.resource else None,
+            "resourceId": action.resource_id,
+        }
+    )

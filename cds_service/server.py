@@ -1,0 +1,38 @@
+"""Runs the application under gunicorn, one process with a few threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from cds_service.settings import Settings
+
+_TIMEOUT_SECONDS = 60
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn with our settings and nothing from a configuration file."""
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what the deployment decides."""
+        options: dict[str, Any] = {
+            "bind": f"{self._settings.host}:{self._settings.port}",
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": self._settings.threads,
+            "timeout": _TIMEOUT_SECONDS,
+            "loglevel": "warning",
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """The WSGI application."""
+        return self._app

@@ -1,0 +1,45 @@
+"""Tables of the store (SQLAlchemy Core). The migrations create them; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Column, DateTime, Float, ForeignKey, Integer, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+consult = Table(
+    "consult",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("answered_at", DateTime(timezone=True), nullable=False, index=True),
+    Column("service", String(64), nullable=False),
+    Column("hook", String(64), nullable=False),
+    Column("scenario", String(64), nullable=False),
+    Column("ratings", JSON, nullable=False),
+    Column("rules", JSON, nullable=False),
+    Column("knowledge_version", String(32), nullable=False),
+    Column("knowledge_hash", String(32), nullable=False),
+    Column("skipped", Integer, nullable=False),
+    Column("duration_ms", Float, nullable=False),
+)
+
+card = Table(
+    "card",
+    metadata,
+    Column("uuid", String(36), primary_key=True),
+    Column("consult_id", String(36), ForeignKey("consult.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("position", Integer, nullable=False),
+    Column("indicator", String(16), nullable=False),
+    Column("rules", JSON, nullable=False),
+    Column("suggestions", JSON, nullable=False),
+)
+
+synthetic_patient = Table(
+    "synthetic_patient",
+    metadata,
+    Column("slug", String(64), primary_key=True),
+    Column("title", String(200), nullable=False),
+    Column("story", Text, nullable=False),
+    Column("as_of", String(10), nullable=False),
+    Column("hook", String(64), nullable=False),
+    Column("bundle", JSON, nullable=False),
+)

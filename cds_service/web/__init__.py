@@ -1,0 +1,1 @@
+"""HTTP: the only rooms besides ``app`` that import Flask."""

@@ -1,0 +1,102 @@
+"""Errors to HTTP: the only table from error class to status, and their OperationOutcome bodies (CH-008)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from cds_service import errors
+from cds_service.observability import logger
+
+STATUS: Final[dict[type[errors.PnetCdsError], HTTPStatus]] = {
+    errors.PnetCdsError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.KnowledgeError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.TerminologyError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.SettingsError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.InstallationError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.RemoteError: HTTPStatus.BAD_GATEWAY,
+    errors.FactsError: HTTPStatus.BAD_REQUEST,
+    errors.RequestError: HTTPStatus.BAD_REQUEST,
+    errors.NotJson: HTTPStatus.BAD_REQUEST,
+    errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
+    errors.UnknownService: HTTPStatus.NOT_FOUND,
+    errors.HookMismatch: HTTPStatus.BAD_REQUEST,
+    errors.PatientMismatch: HTTPStatus.BAD_REQUEST,
+    errors.UnsupportedFhirVersion: HTTPStatus.BAD_REQUEST,
+    errors.PrefetchMissing: HTTPStatus.PRECONDITION_FAILED,
+}
+
+_ISSUE_CODES: Final = {
+    HTTPStatus.BAD_REQUEST: "invalid",
+    HTTPStatus.NOT_FOUND: "not-found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "not-supported",
+    HTTPStatus.PRECONDITION_FAILED: "required",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too-long",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "not-supported",
+    HTTPStatus.SERVICE_UNAVAILABLE: "transient",
+}
+_SLUGS: Final = "https://pnet-cds.example.org/fhir/CodeSystem/errors"
+
+
+def outcome(status: HTTPStatus, slug: str, message: str) -> dict[str, Any]:
+    """An OperationOutcome with one issue; the slug is stable, the text may change."""
+    return {
+        "resourceType": "OperationOutcome",
+        "issue": [
+            {
+                "severity": "error",
+                "code": _ISSUE_CODES.get(status, "exception"),
+                "details": {"coding": [{"system": _SLUGS, "code": slug}], "text": message},
+            }
+        ],
+    }
+
+
+def _answer(status: HTTPStatus, slug: str, message: str) -> Response:
+    response = jsonify(outcome(status, slug, message))
+    response.status_code = status
+    return response
+
+
+def register(app: Flask) -> None:
+    """Answer every error with an OperationOutcome, and never with a stack trace or patient data."""
+    app.register_error_handler(errors.PnetCdsError, _ours)
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _ours(error: errors.PnetCdsError) -> Response:
+    status = STATUS[type(error)]
+    logger().warning("refused", slug=error.slug, status=int(status))
+    return _answer(status, error.slug, str(error))
+
+
+def _too_large(_error: RequestEntityTooLarge) -> Response:
+    return _ours(errors.BodyTooLarge("The request body is larger than this service accepts; see PNET_CDS_MAX_BODY_BYTES."))
+
+
+def _http(error: HTTPException) -> Response:
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    response = _answer(status, f"http-{int(status)}", status.phrase)
+    allowed = error.get_headers()
+    for name, value in allowed:
+        if name == "Allow":
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    """Our own fault: logged by kind and place, without the message, which might quote the record."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{place.tb_lineno}" if place else ""
+    logger().error("failed", error=type(error).__name__, where=where)
+    return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "The service failed on this call; the failure was logged.")

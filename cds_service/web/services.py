@@ -1,0 +1,121 @@
+"""CDS Hooks over HTTP: discovery and calls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from cds_service.errors import StoreError, UnknownService, UnsupportedMediaType
+from cds_service.observability import logger
+from cds_service.pipeline import Outcome, Parts, answer, prefetch_templates
+from cds_service.service import HookService
+from cds_service.store.base import CardRecord, ConsultRecord, Store
+
+_JSON = ("application/json", "application/fhir+json", "text/json")
+
+
+def blueprint(
+    services: tuple[HookService, ...], parts: Parts, store: Store, now: Callable[[], datetime]
+) -> Blueprint:
+    """Discovery and one route for all services."""
+    routes = Blueprint("cds_services", __name__)
+    by_id = {service.id: service for service in services}
+    document = msgspec.json.encode(discovery(services))
+
+    @routes.get("/cds-services")
+    def discover() -> Response:
+        response = _json(document)
+        response.headers["Cache-Control"] = "public, max-age=300"
+        return response
+
+    @routes.post("/cds-services/<service_id>")
+    def call(service_id: str) -> Response:
+        service = by_id.get(service_id)
+        if service is None:
+            raise UnknownService("There is no such service here; GET /cds-services lists them.")
+        _require_json(request.mimetype)
+        started = time.perf_counter()
+        outcome = answer(service, request.get_data(), parts)
+        elapsed = (time.perf_counter() - started) * 1000
+        _keep(store, _record(service, outcome, parts, now(), elapsed))
+        _log(service, outcome, elapsed)
+        return _json(msgspec.json.encode(outcome.body))
+
+    return routes
+
+
+def discovery(services: tuple[HookService, ...]) -> dict[str, Any]:
+    """The discovery document (CH-010 to CH-021)."""
+    return {"services": [_entry(service) for service in services]}
+
+
+def _entry(service: HookService) -> Mapping[str, Any]:
+    return {
+        "hook": service.hook,
+        "id": service.id,
+        "title": service.title,
+        "description": service.description,
+        "usageRequirements": service.usage_requirements,
+        "prefetch": dict(prefetch_templates(service)),
+    }
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, content_type="application/json")
+
+
+def _require_json(mimetype: str) -> None:
+    """JSON under any of its names, and a body without a type; anything else is refused."""
+    if mimetype and mimetype not in _JSON and not mimetype.endswith("+json"):
+        raise UnsupportedMediaType("Send the request as application/json.")
+
+
+def _record(
+    service: HookService, outcome: Outcome, parts: Parts, at: datetime, elapsed: float
+) -> ConsultRecord:
+    assessment = outcome.assessment
+    orders = assessment.orders if assessment else ()
+    return ConsultRecord(
+        id=outcome.consult_id,
+        answered_at=at,
+        service=service.id,
+        hook=service.hook,
+        scenario=assessment.scenario if assessment else "not-assessed",
+        ratings={order.order.procedure or "no-key": order.rating for order in orders},
+        rules=assessment.rules if assessment else (),
+        knowledge_version=parts.knowledge.version,
+        knowledge_hash=parts.knowledge.hash,
+        skipped=outcome.skipped,
+        duration_ms=round(elapsed, 3),
+        cards=tuple(
+            CardRecord(card.uuid, card.card.indicator, card.card.rules, card.suggestions) for card in outcome.cards
+        ),
+    )
+
+
+def _keep(store: Store, record: ConsultRecord) -> None:
+    """Record the consult; a store that fails is logged and does not keep the answer from the clinician."""
+    try:
+        store.record(record)
+    except StoreError as error:
+        logger().error("not recorded", slug=error.slug, consult=record.id)
+
+
+def _log(service: HookService, outcome: Outcome, elapsed: float) -> None:
+    assessment = outcome.assessment
+    logger().info(
+        "answered",
+        service=service.id,
+        consult=outcome.consult_id,
+        scenario=assessment.scenario if assessment else "not-assessed",
+        cards=len(outcome.cards),
+        skipped=outcome.skipped,
+        unavailable=list(outcome.unavailable),
+        client_defects=list(outcome.defects),
+        duration_ms=round(elapsed, 1),
+    )

@@ -1,0 +1,75 @@
+"""Partial FHIR dates as intervals, compared honestly: a comparison the whole interval satisfies is known, else unknown."""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+DAYS_PER_MONTH = 30.4375
+_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?(?:T.*)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A date as recorded: the first and last day it may mean."""
+
+    first: date
+    last: date
+    text: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether the day is known."""
+        return self.first == self.last
+
+
+def parse(value: object) -> When | None:
+    """A FHIR date, dateTime or instant; None for anything that is not one (``2020-13``, 30 February, a number)."""
+    if not isinstance(value, str):
+        return None
+    found = _DATE.match(value.strip())
+    if not found:
+        return None
+    year, month, day = (int(part) if part else None for part in found.groups())
+    assert year is not None
+    try:
+        first = date(year, month or 1, day or 1)
+        last = date(year, month or 12, day or monthrange(year, month or 12)[1])
+    except ValueError:
+        return None
+    return When(first, last, found.group(0)[:10] if day else found.group(0).split("T")[0])
+
+
+def months(days: float) -> float:
+    """Days as months of 30.4375 days, not rounded."""
+    return days / DAYS_PER_MONTH
+
+
+def age_years(birth: When, today: date) -> float | None:
+    """Completed years, or None when a partial birth date allows two answers that differ."""
+    oldest, youngest = _completed(birth.first, today), _completed(birth.last, today)
+    return float(oldest) if oldest == youngest else None
+
+
+def _completed(birth: date, today: date) -> int:
+    return today.year - birth.year - ((today.month, today.day) < (birth.month, birth.day))
+
+
+def days_before(when: When, today: date) -> tuple[int, int]:
+    """Fewest and most days that may lie between the date and today; negative for the future."""
+    return (today - when.last).days, (today - when.first).days
+
+
+def within(when: When | None, today: date, days: float) -> bool:
+    """Whether the whole interval lies at most ``days`` before today and not after it."""
+    if when is None:
+        return False
+    fewest, most = days_before(when, today)
+    return fewest >= 0 and most <= days
+
+
+def day_before(today: date, days: int) -> date:
+    """The date ``days`` before today."""
+    return today - timedelta(days=days)

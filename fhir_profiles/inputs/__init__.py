@@ -1,0 +1,73 @@
+"""What a service asks the EHR for, one module per group of inputs.
+
+An :class:`Input` ties a prefetch key to the query that fills it. Queries go by resource type and category, never by
+code, so that a new code changes no advertised prefetch. Which reader understands a resource depends on the
+resource's type alone, whatever key it came under.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from cds_service.service import Input
+from fhir_profiles.chart import Chart
+from fhir_profiles.inputs import (
+    allergies,
+    conditions,
+    devices,
+    encounter,
+    imaging,
+    medications,
+    observations,
+    patient,
+    plans,
+    procedures,
+)
+from fhir_profiles.reading import Resource
+from fhir_profiles.terminology import Terminology
+
+_PATIENT = "{{context.patientId}}"
+
+INPUTS: tuple[Input, ...] = (
+    Input("patient", f"Patient/{_PATIENT}"),
+    Input("encounter", "Encounter/{{context.encounterId}}"),
+    Input("conditions", f"Condition?patient={_PATIENT}"),
+    Input("laboratory", f"Observation?patient={_PATIENT}&category=laboratory&_sort=-date"),
+    Input("imagingResults", f"Observation?patient={_PATIENT}&category=imaging&_sort=-date"),
+    Input("examinations", f"Observation?patient={_PATIENT}&category=exam&_sort=-date"),
+    Input("socialHistory", f"Observation?patient={_PATIENT}&category=social-history&_sort=-date"),
+    Input("procedures", f"Procedure?patient={_PATIENT}"),
+    Input("imagingStudies", f"ImagingStudy?patient={_PATIENT}"),
+    Input("reports", f"DiagnosticReport?patient={_PATIENT}&category=RAD"),
+    Input("medicationRequests", f"MedicationRequest?patient={_PATIENT}"),
+    Input("medicationStatements", f"MedicationStatement?patient={_PATIENT}"),
+    Input("medicationAdministrations", f"MedicationAdministration?patient={_PATIENT}"),
+    Input("allergies", f"AllergyIntolerance?patient={_PATIENT}"),
+    Input("devices", f"Device?patient={_PATIENT}"),
+    Input("deviceUse", f"DeviceUseStatement?patient={_PATIENT}"),
+    Input("plannedServices", f"ServiceRequest?patient={_PATIENT}&status=active"),
+    Input("carePlans", f"CarePlan?patient={_PATIENT}&status=active"),
+)
+
+READERS: Mapping[str, Callable[[Resource, Chart], None]] = {
+    "Patient": patient.read,
+    "Encounter": encounter.read,
+    "Condition": conditions.read,
+    "Observation": observations.read,
+    "Procedure": procedures.read,
+    "ImagingStudy": imaging.read_study,
+    "DiagnosticReport": imaging.read_report,
+    "MedicationRequest": medications.read_request,
+    "MedicationStatement": medications.read_statement,
+    "MedicationAdministration": medications.read_administration,
+    "AllergyIntolerance": allergies.read,
+    "Device": devices.read_device,
+    "DeviceUseStatement": devices.read_use,
+    "ServiceRequest": plans.read_request,
+    "CarePlan": plans.read_care_plan,
+}
+
+
+def quick_tests(terminology: Terminology) -> Mapping[str, Callable[[object], bool]]:
+    """Quick tests of ``code`` by resource type: only Observations come in thousands."""
+    return {"Observation": lambda code: observations.relevant(code, terminology)}

@@ -1,0 +1,198 @@
+"""Conditions: the tumour, its spread, syndromes, pregnancy, devices in situ. Codes say which facts they carry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fhir_profiles import dates
+from fhir_profiles.chart import CODED, TEXT, Chart, Tumour
+from fhir_profiles.dates import When
+from fhir_profiles.reading import (
+    Label,
+    Resource,
+    code_of_status,
+    label_in,
+    labels,
+    matches,
+    member,
+    normal_text,
+    objects,
+    says,
+    words,
+)
+from fhir_profiles.terminology import Match
+
+_DROPPED = frozenset({"entered-in-error", "refuted"})
+_SUSPECTED = frozenset({"provisional", "differential", "unconfirmed"})
+_OVER = frozenset({"resolved", "inactive"})
+_RECURRENT = frozenset({"recurrence", "relapse"})
+_TUMOUR_ROLES = frozenset(
+    {"tumour", "possible-tumour", "syndrome", "history", "other-tumour", "pancreatic-malignancy", "mass", "morphology"}
+)
+_IMPLANT = "implant"
+_LISTED = frozenset({"metastases"})
+_CURRENT_ONLY = frozenset({"pregnant", "aki", "bone_pain", "dialysis"})
+"""States that a resolved Condition does not establish for today."""
+
+
+def read(resource: Resource, chart: Chart) -> None:
+    """Facts from one Condition; what the verification status takes back is reported as unusable."""
+    concept = resource.get("code")
+    found = matches(concept, chart.terminology)
+    found += [m for extension in objects(resource.get("extension")) for m in _morphology(extension, chart)]
+    verification = code_of_status(resource, "verificationStatus")
+    if verification in _DROPPED:
+        if any(match.facts or match.role for match in found):
+            chart.skip(resource, f"verificationStatus is {verification}")
+        return
+    clinical = code_of_status(resource, "clinicalStatus")
+    state = _State(resource, chart, verification in _SUSPECTED, clinical)
+    written = " ; ".join(part for part in (words(concept), *_notes(resource)) if part)
+    usable = [match for match in found if match.certain or _text_agrees(match, written)]
+    for match in usable:
+        state.read_match(match, written)
+    if not usable:
+        state.read_text(words(concept))
+
+
+def _morphology(extension: dict[str, Any], chart: Chart) -> list[Match]:
+    """Histology that some profiles put into an extension of the Condition."""
+    return [m for m in matches(extension.get("valueCodeableConcept"), chart.terminology) if m.kind == "morphology"]
+
+
+def _notes(resource: Resource) -> list[str]:
+    return [words(site) for site in objects(resource.get("bodySite"))]
+
+
+def _text_agrees(match: Match, written: str) -> bool:
+    """A code that is not enough by itself counts when the text names what the code may mean."""
+    normal = normal_text(written)
+    if match.role in ("tumour", "history"):
+        return label_in(normal, labels().site) is not None and label_in(normal, labels().tumour) is not None
+    if match.role in ("mass", "possible-tumour"):
+        return label_in(normal, labels().site) is not None
+    if match.role == "syndrome":
+        return label_in(normal, labels().syndrome) is not None or label_in(normal, labels().tumour) is not None
+    return False
+
+
+class _State:
+    """One Condition being read."""
+
+    def __init__(self, resource: Resource, chart: Chart, suspected: bool, clinical: str) -> None:
+        self.resource = resource
+        self.chart = chart
+        self.suspected = suspected
+        self.clinical = clinical
+        self.when: When | None = next(
+            (
+                when
+                for value in (
+                    resource.get("onsetDateTime"),
+                    member(resource.get("onsetPeriod"), "start"),
+                    resource.get("recordedDate"),
+                    member(resource.get("meta"), "lastUpdated"),
+                )
+                if (when := dates.parse(value))
+            ),
+            None,
+        )
+
+    @property
+    def over(self) -> bool:
+        return self.clinical in _OVER
+
+    def read_match(self, match: Match, written: str) -> None:
+        role = match.role
+        if role in _TUMOUR_ROLES:
+            facts = dict(match.facts)
+            self._places(facts, written)
+            self._tumour(role, facts, CODED, match.display)
+            return
+        if role == "metastasis":
+            self._metastasis(match)
+            return
+        for name, value in match.facts.items():
+            self._state_fact(name, value, CODED, match.display)
+        if role == "function" and not self.suspected:
+            self.chart.claim("functional_syndrome", match.facts["functional_syndrome"], self.resource, when=self.when)
+        if match.allergens and not self.over:
+            for fact in match.allergens:
+                self.chart.claim(fact, "mild", self.resource, when=self.when, label=match.display)
+
+    def _places(self, facts: dict[str, Any], written: str) -> None:
+        """Site and part of the pancreas from bodySite and text, where the code leaves them open."""
+        normal = normal_text(written)
+        if "primary_site" not in facts:
+            site = label_in(normal, labels().site)
+            if site:
+                facts["primary_site"] = site.value
+        if facts.get("primary_site") == "pancreas" and "pancreas_subsite" not in facts:
+            part = label_in(normal, labels().subsite)
+            if part:
+                facts["pancreas_subsite"] = part.value
+
+    def _tumour(self, role: str, facts: dict[str, Any], how: str, label: str, *, possible: bool = False) -> None:
+        status = "highly-suspected" if self.suspected or possible else "confirmed"
+        self.chart.tumours.append(Tumour(role, status, facts, self.resource, self.when, how, label))
+        if self.clinical in _RECURRENT and role in ("tumour", "history"):
+            self.chart.claim("recurrence", "known", self.resource, when=self.when, label="clinical status")
+
+    def _metastasis(self, match: Match) -> None:
+        if self.suspected or self.over:
+            self.chart.skip(self.resource, "metastasis is not stated as present", "metastases")
+            return
+        if match.net:
+            self._tumour("tumour", {}, CODED, match.display)
+        self._spread(match.facts, match.display)
+
+    def _spread(self, facts: Any, label: str) -> None:
+        when = self.when
+        for site in facts.get("metastases", ()):
+            evidence = self.chart.evidence(self.resource, when, CODED, label)
+            self.chart.metastases.append((site, evidence, when))
+        if "nodes" in facts:
+            self.chart.claim("nodes", facts["nodes"], self.resource, when=when, label=label)
+
+    def _state_fact(self, name: str, value: Any, how: str, label: str) -> None:
+        if name in _LISTED:
+            return
+        if self.suspected or (self.over and name in _CURRENT_ONLY):
+            return
+        if name == _IMPLANT:
+            self.chart.implants.append((value, self.resource, label))
+            return
+        self.chart.claim(name, value, self.resource, when=self.when, how=how, label=label)
+
+    def read_text(self, written: str) -> None:
+        """Text without a usable code: reviewed labels only; negation and other persons take it back."""
+        normal = normal_text(written)
+        if not normal:
+            return
+        known = labels()
+        if says(normal, known.negation) or says(normal, known.other_person):
+            return
+        possible = says(normal, known.possibility)
+        tumour = label_in(normal, known.tumour)
+        if tumour:
+            self._text_tumour(tumour, normal, written, possible=possible)
+            return
+        syndrome = label_in(normal, known.syndrome)
+        if syndrome and not possible:
+            self._tumour("syndrome", dict(syndrome.facts), TEXT, written)
+            return
+        label = label_in(normal, known.condition)
+        if label and not possible and not says(normal, known.history):
+            for name, value in label.facts.items():
+                self._state_fact(name, value, TEXT, written)
+
+    def _text_tumour(self, label: Label, normal: str, written: str, *, possible: bool) -> None:
+        """Plain naming of tumour and organ in an active Condition may count as known; any other text as possible."""
+        facts = dict(label.facts)
+        self._places(facts, written + " ; " + " ; ".join(_notes(self.resource)))
+        differentiation = label_in(normal, labels().differentiation)
+        if differentiation:
+            facts["differentiation"] = differentiation.value
+        role = "history" if says(normal, labels().history) else "tumour"
+        plain = "primary_site" in facts and not possible
+        self._tumour(role, facts, TEXT, written, possible=not plain)

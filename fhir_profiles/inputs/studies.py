@@ -1,0 +1,134 @@
+"""Which imaging study a CodeableConcept names: the same reading for orders and for studies done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fhir_profiles.chart import CODED, TEXT
+from fhir_profiles.reading import label_in, labels, matches, normal_text, objects, says, words
+from fhir_profiles.terminology import Match, Terminology
+
+_IMAGING = "procedure-imaging"
+_FALSE_FRIENDS = "mr-ct-broad-false-friends"
+_TRACER_OPEN = frozenset({"pet-ct-skull-base-mid-thigh", "pet-ct-whole-body", "pet-only"})
+_BY_TRACER = {"sstr": "pet-ct-sstr", "fdg": "pet-ct-fdg", "fdopa": "pet-ct-fdopa"}
+_MR = ["mri", "mr", "magnetic resonance", "mrcp"]
+_CT = ["ct", "cat scan", "computed tomography", "tomography"]
+_NUCLEAR = ["pet", "spect", "scintigraphy", "pet ct", "positron"]
+_ULTRASOUND = ["ultrasound", "us", "sonography", "ultrasonography"]
+_CONTRAST = ["with contrast", "with iv contrast", "with and without contrast", "without and with contrast", "w contrast", "contrast enhanced"]
+_REGION = ["abdomen", "abdominal", "pelvis", "abdomen pelvis", "pancreas", "pancreatic", "liver", "hepatic", "whole body", "mid thigh", "enterography", "bowel"]
+_ABDOMEN = ["abdomen", "abdominal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """An imaging study as far as its codes and text tell it.
+
+    Attributes:
+        procedure: procedure key; None for imaging that has none, or whose key is open.
+        attributes: attributes of a study without a key.
+        concepts: concepts its codes name.
+        open_question: what must be settled before the study has a key.
+    """
+
+    procedure: str | None
+    attributes: frozenset[str]
+    modality: str | None
+    how: str
+    label: str
+    concepts: tuple[str, ...] = ()
+    open_question: str = ""
+
+
+def study(concept: object, terminology: Terminology, extra: object = None) -> Study | None:
+    """The study a concept names; ``extra`` holds order details and notes. None when it is no imaging of interest."""
+    details = [detail for detail in objects(extra)]
+    found = [match for match in matches(concept, terminology) if match.kind == _IMAGING]
+    written = " ; ".join(filter(None, (words(concept), *(words(detail) for detail in details))))
+    if any(match.concept == _FALSE_FRIENDS for match in found):
+        return None
+    label = words(concept) or (found[0].display if found else "")
+    if not found:
+        return _from_text(words(concept), written)
+    tracer = _tracer((concept, *details), written, terminology)
+    specific = _most_specific(found, terminology)
+    keys = {key for match in specific if (key := _key(match, tracer, written))}
+    if len(keys) == 1:
+        key = keys.pop()
+        return Study(key, frozenset(), None, CODED, label, tuple(m.concept for m in specific))
+    return _without_key(specific, keys, tracer, label)
+
+
+def _key(match: Match, tracer: str | None, written: str) -> str | None:
+    """Procedure key of one coding; a code that names no agent needs it from elsewhere."""
+    if match.concept in _TRACER_OPEN:
+        return _BY_TRACER.get(tracer or "")
+    if match.certain:
+        return match.procedure or None
+    if match.procedure == "srs-octreotide":
+        return match.procedure if tracer == "pentetreotide" else None
+    return match.procedure if match.procedure and label_in(written, labels().study) else None
+
+
+def _without_key(specific: list[Match], keys: set[str], tracer: str | None, label: str) -> Study:
+    attributes = frozenset(attribute for match in specific for attribute in match.attributes)
+    modality = next((match.modality for match in specific if match.modality), None)
+    question = ""
+    if len(keys) > 1:
+        question = "its codes name different studies"
+    elif any(match.concept in _TRACER_OPEN for match in specific) and tracer is None:
+        question = "the tracer is not stated"
+    elif any(match.concept.endswith("-nos") or match.code in ("41806-1",) for match in specific):
+        question = "the use of contrast is not stated"
+    return Study(None, attributes, modality, CODED, label, tuple(m.concept for m in specific), question)
+
+
+def _most_specific(found: list[Match], terminology: Terminology) -> list[Match]:
+    """Leave out codings under which another one is merely billed (an MRCP is billed as an MRI of the abdomen)."""
+    present = {match.concept for match in found}
+    covered: set[str] = set()
+    for key in present:
+        row = terminology.concepts[key]
+        covered.update(row.billed_as, row.composed_of)
+    return [match for match in found if match.concept not in covered] or found
+
+
+def _tracer(concepts: Iterable[object], written: str, terminology: Terminology) -> str | None:
+    """The tracer that codes or text name; two different ones, or a word that fits several, leave it open."""
+    named = {match.tracer for concept in concepts for match in matches(concept, terminology) if match.tracer}
+    if not named:
+        normal = normal_text(written)
+        named = {label.value for label in labels().tracer if says(normal, label.phrases)}
+    return named.pop() if len(named) == 1 else None
+
+
+def _from_text(name: str, written: str) -> Study | None:
+    """A study ordered as text: a reviewed name has a key; other abdominal or whole-body imaging is merely recognised."""
+    label = label_in(name, labels().study)
+    if label:
+        return Study(label.procedure, frozenset(), None, TEXT, name)
+    normal = normal_text(name)
+    if not says(normal, _REGION):
+        return None
+    attributes: set[str] = set()
+    modality: str | None = None
+    contrast = says(normal, _CONTRAST)
+    if says(normal, _MR):
+        modality = "mri"
+        attributes |= {"mr"} | ({"gadolinium"} if contrast else set())
+    elif says(normal, _NUCLEAR):
+        modality = "pet-ct"
+        attributes |= {"ionising"}
+    elif says(normal, _CT):
+        modality = "ct"
+        attributes |= {"ionising"} | ({"iodinated"} if contrast else set())
+    elif says(normal, _ULTRASOUND):
+        modality = "ultrasound"
+    else:
+        return None
+    if says(normal, _ABDOMEN) and modality in ("mri", "ct"):
+        attributes.add("abdominal")
+    question = "" if contrast or modality not in ("mri", "ct") else "the use of contrast is not stated"
+    return Study(None, frozenset(attributes), modality, TEXT, name, open_question=question)

@@ -1,0 +1,155 @@
+"""Draft imaging orders of a call: what study each asks for, and which drafts belong to one study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cds_service.domain.facts import FACTS
+from cds_service.domain.findings import DraftOrder, Order
+from cds_service.errors import PatientMismatch, UnsupportedFhirVersion
+from fhir_profiles.inputs.studies import Study, study
+from fhir_profiles.reading import (
+    Resource,
+    codings,
+    matches,
+    member,
+    objects,
+    reading_defaults,
+    reference_id,
+    status,
+    text,
+    words,
+)
+from fhir_profiles.terminology import LOCAL_SYSTEM, Terminology
+
+_NOT_OURS = frozenset({"revoked", "entered-in-error", "completed"})
+_OLDER_ORDERS = frozenset({"ProcedureRequest", "DiagnosticOrder", "ReferralRequest", "DeviceUseRequest", "MedicationOrder"})
+_INTENTS = FACTS["order_intent"].words
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    draft: DraftOrder
+    study: Study
+
+
+def imaging_drafts(
+    drafts: Iterable[Resource], patient_id: str, terminology: Terminology
+) -> tuple[DraftOrder, ...]:
+    """The drafts that are imaging studies; anything else is none of our business and left alone.
+
+    Raises:
+        PatientMismatch: an imaging draft is about another patient than the call.
+        UnsupportedFhirVersion: an order is of a type that exists in older FHIR versions only.
+    """
+    found: list[_Read] = []
+    for resource in drafts:
+        if resource.get("resourceType") in _OLDER_ORDERS:
+            raise UnsupportedFhirVersion(
+                f"context.draftOrders holds a {resource['resourceType']}, which R4 does not have; send FHIR R4 resources."
+            )
+        if resource.get("resourceType") != "ServiceRequest" or status(resource) in _NOT_OURS:
+            continue
+        if resource.get("doNotPerform") is True:
+            continue
+        named = study(resource.get("code"), terminology, extra=resource.get("orderDetail"))
+        if named is None:
+            continue
+        _check_patient(resource, patient_id)
+        found.append(_Read(_draft(resource, named), named))
+    return tuple(_paired(found))
+
+
+def _check_patient(resource: Resource, patient_id: str) -> None:
+    subject = resource.get("subject")
+    if not text(member(subject, "reference")):
+        return
+    if reference_id(subject, "Patient") != patient_id:
+        raise PatientMismatch(
+            "A draft order's subject is not the patient of context.patientId; one call is about one patient."
+        )
+
+
+def _draft(resource: Resource, named: Study) -> DraftOrder:
+    identifier = text(resource.get("id"))
+    reference = f"ServiceRequest/{identifier}" if identifier else ""
+    order = Order(
+        id=reference or "ServiceRequest",
+        procedure=named.procedure,
+        intent=_intent(resource),
+        attributes=named.attributes,
+        modality=named.modality,
+    )
+    return DraftOrder(reference, named.label, order, resource, (reference,), named.open_question)
+
+
+def _intent(resource: Resource) -> str | None:
+    """The purpose, when the order states it with a word of the local CodeSystem."""
+    for reason in objects(resource.get("reasonCode")):
+        for coding in codings(reason):
+            if coding.system == LOCAL_SYSTEM and coding.code in _INTENTS:
+                return coding.code
+    return None
+
+
+def _requisition(resource: Resource) -> tuple[str, str] | None:
+    value = text(member(resource.get("requisition"), "value"))
+    return (text(member(resource.get("requisition"), "system")), value) if value else None
+
+
+def _paired(found: list[_Read]) -> list[DraftOrder]:
+    """Drafts under one requisition whose codes together are one study count as that study."""
+    result = {index: read.draft for index, read in enumerate(found)}
+    taken: set[int] = set()
+    for pair in reading_defaults().pair:
+        for first, one in enumerate(found):
+            key = _requisition(one.draft.resource)
+            if first in taken or key is None or pair.concepts[0] not in one.study.concepts:
+                continue
+            for second, other in enumerate(found):
+                if second in taken or second == first or pair.concepts[1] not in other.study.concepts:
+                    continue
+                if _requisition(other.draft.resource) != key:
+                    continue
+                group = tuple(found[i].draft.reference for i in sorted((first, second)))
+                for index in (first, second):
+                    draft = result[index]
+                    order = replace(draft.order, procedure=pair.procedure)
+                    result[index] = replace(draft, order=order, group=group, open_question="")
+                taken |= {first, second}
+                break
+    return [result[index] for index in sorted(result)]
+
+
+def indications(drafts: Iterable[DraftOrder], terminology: Terminology) -> list[dict[str, Any]]:
+    """Reasons of the drafts that name a neuroendocrine tumour, as unconfirmed Conditions about the same order."""
+    found: list[dict[str, Any]] = []
+    for draft in drafts:
+        for reason in objects(draft.resource.get("reasonCode")):
+            if any(match.role == "tumour" for match in matches(reason, terminology)):
+                found.append(
+                    {
+                        "resourceType": "ServiceRequest",
+                        "id": draft.reference.partition("/")[2],
+                        "code": reason,
+                        "verificationStatus": {"coding": [{"code": "provisional"}], "text": "provisional"},
+                        "recordedDate": draft.resource.get("authoredOn"),
+                        "bodySite": list(objects(draft.resource.get("bodySite"))),
+                    }
+                )
+    return found
+
+
+def with_history(drafts: Iterable[DraftOrder], days_since: Mapping[str, float]) -> tuple[DraftOrder, ...]:
+    """The drafts with the days since the same study was last done."""
+    return tuple(
+        replace(draft, order=replace(draft.order, days_since_same_procedure=days_since.get(draft.order.procedure or "")))
+        for draft in drafts
+    )
+
+
+def reason_words(resource: Resource) -> str:
+    """The indication as written, for people."""
+    return "; ".join(filter(None, (words(reason) for reason in objects(resource.get("reasonCode")))))

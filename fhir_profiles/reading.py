@@ -1,0 +1,350 @@
+"""Tolerant access to resources that others wrote: a wrong type is an absent value, never an exception."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+
+from fhir_profiles import dates
+from fhir_profiles.dates import When
+from fhir_profiles.terminology import Match, Terminology
+
+Resource = Mapping[str, Any]
+
+_DATES = ("effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
+_WORDS = re.compile(r"[a-z0-9]+")
+
+
+class Coding(NamedTuple):
+    """A coding as sent."""
+
+    system: str | None
+    code: str
+    display: str
+
+
+def text(value: object) -> str:
+    """The string, trimmed; empty for anything else."""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def member(value: object, name: str) -> Any:
+    """A member of an object; None when the value is no object."""
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def objects(value: object) -> Iterator[dict[str, Any]]:
+    """The objects in a list; a single object where a list belongs is accepted."""
+    if isinstance(value, dict):
+        yield value
+    elif isinstance(value, list):
+        yield from (item for item in value if isinstance(item, dict))
+
+
+def codings(concept: object) -> Iterator[Coding]:
+    """Codings of a CodeableConcept that have a code."""
+    for coding in objects(member(concept, "coding")):
+        code = text(coding.get("code"))
+        if code:
+            yield Coding(text(coding.get("system")) or None, code, text(coding.get("display")))
+
+
+def words(concept: object) -> str:
+    """All human-readable text of a CodeableConcept, or of a plain string."""
+    if isinstance(concept, str):
+        return concept
+    parts = [text(member(concept, "text"))]
+    parts += [text(coding.get("display")) for coding in objects(member(concept, "coding"))]
+    return " ; ".join(dict.fromkeys(part for part in parts if part))
+
+
+def matches(concept: object, terminology: Terminology) -> list[Match]:
+    """What the codings of a concept mean. A coding without a code we know, or without a code at all, adds nothing."""
+    found = (terminology.match(coding.system, coding.code) for coding in codings(concept))
+    return list({(m.concept, m.code): m for m in found if m is not None}.values())
+
+
+def word_of(concept: object) -> str:
+    """The word a project-local value carries: a code of the local CodeSystem, else the text, in lower case."""
+    for coding in codings(concept):
+        if coding.system is None or "pnet-cds" in coding.system:
+            return coding.code
+    if isinstance(concept, str):
+        return concept.strip()
+    return text(member(concept, "text"))
+
+
+def status(resource: Resource) -> str:
+    """Resource status, trimmed and in lower case; empty when absent."""
+    return text(resource.get("status")).lower()
+
+
+def code_of_status(resource: Resource, name: str) -> str:
+    """Code of a status that is a CodeableConcept (clinicalStatus, verificationStatus)."""
+    value = resource.get(name)
+    if isinstance(value, str):
+        return value.strip().lower()
+    return next((coding.code.lower() for coding in codings(value)), text(member(value, "text")).lower())
+
+
+def source(resource: Resource) -> str:
+    """Relative reference of the resource, for evidence and reports."""
+    kind, identifier = text(resource.get("resourceType")), text(resource.get("id"))
+    return f"{kind}/{identifier}" if identifier else kind
+
+
+def reference_id(reference: object, kind: str) -> str | None:
+    """Id in a reference to a resource of that kind, relative or absolute; None when it points elsewhere."""
+    value = text(member(reference, "reference"))
+    found = re.search(rf"(?:^|/){kind}/([^/|#?]+)(?:/_history/[^/]+)?$", value)
+    return unquote(found.group(1)) if found else None
+
+
+def observed(resource: Resource) -> When | None:
+    """Effective date of an Observation; the end of a period counts."""
+    for name in _DATES:
+        value = resource.get(name)
+        if name == "effectivePeriod":
+            value = member(value, "end") or member(value, "start")
+        when = dates.parse(value)
+        if when:
+            return when
+    return dates.parse(member(resource.get("meta"), "lastUpdated"))
+
+
+def performed(resource: Resource) -> When | None:
+    """Date on which a Procedure was done; the end of a period counts."""
+    period = resource.get("performedPeriod")
+    for value in (resource.get("performedDateTime"), member(period, "end"), member(period, "start")):
+        when = dates.parse(value)
+        if when:
+            return when
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A number as sent: exact, or the closed range in which it lies."""
+
+    low: float
+    high: float
+    unit: str
+    shown: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether one number is meant."""
+        return self.low == self.high
+
+
+_NUMBER = r"(\d+(?:[.,]\d+)?)"
+_TEXT_RANGE = re.compile(rf"{_NUMBER}\s*(?:-|–|to)\s*{_NUMBER}\s*(.*)$")
+_TEXT_COMPARED = re.compile(rf"(<=|>=|<|>|≤|≥)?\s*{_NUMBER}\s*(.*)$")
+_COMPARATORS = {"≤": "<=", "≥": ">="}
+
+
+def amount(value: Resource) -> Amount | None:
+    """The number in an Observation or component: quantity, range, integer or text such as ``<3 %`` or ``15-20``."""
+    quantity = value.get("valueQuantity")
+    if isinstance(quantity, dict):
+        return _from_quantity(quantity)
+    limits = value.get("valueRange")
+    if isinstance(limits, dict):
+        return _from_range(limits)
+    whole = value.get("valueInteger")
+    if isinstance(whole, int) and not isinstance(whole, bool):
+        return Amount(float(whole), float(whole), "", str(whole))
+    written = text(value.get("valueString")) or text(member(value.get("valueCodeableConcept"), "text"))
+    return _from_text(written) if written else None
+
+
+def number(value: object) -> float | None:
+    """A finite JSON number, or a string that is one."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        try:
+            value = float(value.replace(",", "."))
+        except ValueError:
+            return None
+    if isinstance(value, int | float):
+        try:
+            converted = float(value)
+        except OverflowError:
+            return None
+        return converted if math.isfinite(converted) else None
+    return None
+
+
+def unit_of(quantity: object) -> str:
+    """UCUM code if given, else the unit as written."""
+    return text(member(quantity, "code")) or text(member(quantity, "unit"))
+
+
+def _from_quantity(quantity: dict[str, Any]) -> Amount | None:
+    value = number(quantity.get("value"))
+    if value is None:
+        return None
+    comparator = text(quantity.get("comparator"))
+    return _compared(value, comparator, unit_of(quantity), f"{comparator}{value:g}")
+
+
+def _from_range(limits: dict[str, Any]) -> Amount | None:
+    low, high = (limits.get(name) for name in ("low", "high"))
+    lowest, highest = number(member(low, "value")), number(member(high, "value"))
+    if lowest is None and highest is None:
+        return None
+    unit = unit_of(low) or unit_of(high)
+    bottom = 0.0 if lowest is None else lowest
+    top = math.inf if highest is None else highest
+    return Amount(bottom, top, unit, f"{bottom:g}-{top:g}") if bottom <= top else None
+
+
+def _from_text(written: str) -> Amount | None:
+    found = _TEXT_RANGE.fullmatch(written)
+    if found:
+        low, high = (float(part.replace(",", ".")) for part in found.groups()[:2])
+        return Amount(low, high, found.group(3).strip(), f"{low:g}-{high:g}") if low <= high else None
+    found = _TEXT_COMPARED.fullmatch(written)
+    if not found:
+        return None
+    comparator = _COMPARATORS.get(found.group(1) or "", found.group(1) or "")
+    value = float(found.group(2).replace(",", "."))
+    return _compared(value, comparator, found.group(3).strip(), f"{comparator}{value:g}")
+
+
+def _compared(value: float, comparator: str, unit: str, shown: str) -> Amount | None:
+    """The closed range a comparator leaves; numbers here are never negative."""
+    if comparator == "<":
+        return Amount(0.0, math.nextafter(value, 0.0), unit, shown)
+    if comparator == "<=":
+        return Amount(0.0, value, unit, shown)
+    if comparator == ">":
+        return Amount(math.nextafter(value, math.inf), math.inf, unit, shown)
+    if comparator == ">=":
+        return Amount(value, math.inf, unit, shown)
+    return Amount(value, value, unit, shown) if not comparator else None
+
+
+class _Windows(msgspec.Struct, frozen=True):
+    egfr_days: float
+    pregnancy_days: float
+    pregnancy_test_days: float
+
+
+class _Chromogranin(msgspec.Struct, frozen=True):
+    rise_factor: float
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """Two ordered concepts that are one study under one requisition."""
+
+    concepts: list[str]
+    procedure: str
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """Engineering defaults of reading (``codes/reading.toml``)."""
+
+    windows: _Windows
+    chromogranin: _Chromogranin
+    units: dict[str, dict[str, float]]
+    mitoses: dict[str, str]
+    pair: list[Pair]
+
+
+class Label(msgspec.Struct, frozen=True):
+    """Reviewed text and what it means."""
+
+    phrases: list[str] = []
+    names: list[str] = []
+    facts: dict[str, Any] = {}
+    value: str = ""
+    concept: str = ""
+    procedure: str = ""
+    allergens: list[str] = []
+
+
+class Labels(msgspec.Struct, frozen=True):
+    """Reviewed labels for text without a usable code (``codes/labels.toml``)."""
+
+    negation: list[str]
+    possibility: list[str]
+    other_person: list[str]
+    history: list[str]
+    tumour: list[Label]
+    site: list[Label]
+    subsite: list[Label]
+    differentiation: list[Label]
+    syndrome: list[Label]
+    condition: list[Label]
+    allergen: list[Label]
+    medication: list[Label]
+    tracer: list[Label]
+    study: list[Label]
+    observation: list[Label]
+    disease_status: list[Label]
+
+
+@cache
+def reading_defaults() -> Reading:
+    """The engineering defaults of reading, loaded once."""
+    return msgspec.toml.decode((files("fhir_profiles") / "codes" / "reading.toml").read_bytes(), type=Reading)
+
+
+@cache
+def labels() -> Labels:
+    """The reviewed labels, loaded once."""
+    return msgspec.toml.decode((files("fhir_profiles") / "codes" / "labels.toml").read_bytes(), type=Labels)
+
+
+def normal_text(value: str) -> str:
+    """Lower case, single blanks, no punctuation; the form in which labels are compared."""
+    return " ".join(_WORDS.findall(value.lower().replace("w/o", "without").replace("&", " and ")))
+
+
+def says(normal: str, phrases: list[str]) -> bool:
+    """Whether one of the phrases stands in the text as whole words."""
+    padded = f" {normal} "
+    return any(f" {phrase} " in padded for phrase in phrases)
+
+
+def label_in(value: str, group: list[Label]) -> Label | None:
+    """The first label that the text is (``names``) or contains (``phrases``)."""
+    normal = normal_text(value)
+    if not normal:
+        return None
+    return next(
+        (label for label in group if normal in label.names or says(normal, label.phrases)),
+        None,
+    )
+
+
+def convert(found: Amount, unit: str, *, fixed_unit: bool = False) -> Amount | None:
+    """The amount in the unit of a fact, or None when its unit is missing or cannot be converted.
+
+    A missing unit is accepted where the code itself fixes the unit, and for zero.
+    """
+    if not found.unit:
+        zero = found.exact and found.low == 0
+        return found if fixed_unit or zero else None
+    factor = reading_defaults().units.get(unit, {}).get(found.unit)
+    if factor is None:
+        return None
+    if factor == 1:
+        return found
+    return Amount(_scaled(found.low, factor), _scaled(found.high, factor), unit, found.shown)
+
+
+def _scaled(value: float, factor: float) -> float:
+    """Scaled without the dust of binary arithmetic, so that 2.0 cm is exactly 20 mm."""
+    scaled = value * factor
+    return scaled if math.isinf(scaled) or value != round(value, 9) else float(f"{scaled:.12g}")

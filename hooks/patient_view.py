@@ -1,0 +1,44 @@
+"""patient-view: a staging summary for a patient with a neuroendocrine neoplasm, and nothing for anyone else."""
+
+from __future__ import annotations
+
+from cds_service.cards.summary import summary_card
+from cds_service.protocol.response import Card
+from cds_service.service import Consultation, HookService
+
+
+def respond(consultation: Consultation) -> tuple[Card, ...]:
+    """One card while the patient is in scope."""
+    if consultation.assessment.scenario == "out-of-scope":
+        return ()
+    return (summary_card(consultation),)
+
+
+SERVICE = HookService(
+    id="pnet-patient-view",
+    hook="patient-view",
+    title="Neuroendocrine tumour: staging summary",
+    description=(
+        "Grade (WHO 2010 and 2019), TNM stage, course and follow-up status of a patient with a neuroendocrine neoplasm "
+        "of the pancreas or gut, with what is missing. Says nothing for other patients."
+    ),
+    usage_requirements="FHIR R4. Conditions are needed; everything else refines the answer.",
+    inputs=(
+        "patient",
+        "conditions",
+        "laboratory",
+        "imagingResults",
+        "examinations",
+        "procedures",
+        "imagingStudies",
+        "reports",
+        "medicationRequests",
+        "medicationStatements",
+        "medicationAdministrations",
+        "plannedServices",
+        "carePlans",
+    ),
+    required=("conditions",),
+    respond=respond,
+    about_orders=False,
+)
