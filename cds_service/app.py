@@ -16,7 +16,8 @@ from cds_service.store.base import Store
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
 from cds_service.store.sql import SqlStore
-from cds_service.web import demo, ops, problems, services as cds_services
+from cds_service.web import demo, ops, problems
+from cds_service.web import services as cds_services
 from fhir_profiles.synthetic import synthetic_patients
 from fhir_profiles.terminology import Terminology, load_terminology
 from hooks import SERVICES

@@ -15,13 +15,12 @@ from cds_service import __version__
 from cds_service.consult import Consulted, from_bundle, from_facts
 from cds_service.errors import FactsError, PnetCdsError
 from cds_service.explain import print_assessment, print_cards
-from cds_service.http_client import post_json, get_json
+from cds_service.http_client import get_json, post_json
 from cds_service.installation import check_installation
 from cds_service.knowledge import load_knowledge
 from cds_service.observability import configure_logging
 from cds_service.settings import Settings, load_settings
 from fhir_profiles.terminology import load_terminology
-
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -110,7 +109,9 @@ def _read(path: str) -> Any:
 
 _facts = click.option("--facts", metavar="FILE|-", help='One {"id"?, "facts", "orders"} or a list of them.')
 _bundle = click.option("--bundle", metavar="FILE", help="A FHIR R4 Bundle with one patient.")
-_order = click.option("--order", metavar="REF", multiple=True, help="ServiceRequest in the Bundle; default: all drafts.")
+_order = click.option(
+    "--order", metavar="REF", multiple=True, help="ServiceRequest in the Bundle; default: all drafts."
+)
 _as_of = click.option(
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Day to assess for, YYYY-MM-DD; default: today."
 )
@@ -154,7 +155,9 @@ def explain(facts: str | None, bundle: str | None, order: tuple[str, ...], as_of
 
 
 @cli.command()
-@click.option("--example", "slug", required=True, help="A synthetic patient of the demo; GET /demo/patients lists them.")
+@click.option(
+    "--example", "slug", required=True, help="A synthetic patient of the demo; GET /demo/patients lists them."
+)
 @click.option("--hook", help="patient-view, order-select or order-sign; default: the story's own.")
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Base URL of a demo service.")
 @click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")

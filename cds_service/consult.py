@@ -43,9 +43,7 @@ def from_facts(given: Any, knowledge: Knowledge) -> Consulted:
     orders = read_orders(given.get("orders", []), facts, knowledge)
     chart = PatientFacts(facts, nen_evidence=True)
     identifier = given.get("id")
-    return Consulted(
-        None if identifier is None else str(identifier), assess_chart(chart, orders, knowledge), knowledge
-    )
+    return Consulted(None if identifier is None else str(identifier), assess_chart(chart, orders, knowledge), knowledge)
 
 
 def from_bundle(

@@ -23,8 +23,8 @@ def check_installation() -> None:
         owned_by = set(owners.get(package, ()))
         if len(owned_by) > 1:
             raise InstallationError(
-                f"Package {package!r} is installed by {', '.join(sorted(owned_by))}; install pnet-cds into an environment "
-                "of its own."
+                f"Package {package!r} is installed by {', '.join(sorted(owned_by))}; "
+                "install pnet-cds into an environment of its own."
             )
     places = {package: _folder(package) for package in _PACKAGES}
     if len(set(places.values())) > 1:

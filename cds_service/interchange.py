@@ -90,9 +90,7 @@ def read_orders(given: Any, facts: Facts, knowledge: Knowledge) -> tuple[Order, 
     )
 
 
-def assessment_object(
-    assessment: Assessment, chart: PatientFacts, knowledge: Knowledge
-) -> dict[str, Any]:
+def assessment_object(assessment: Assessment, chart: PatientFacts, knowledge: Knowledge) -> dict[str, Any]:
     """The assessment as JSON. Absent knowledge is ``null`` or an empty list here; nothing is guessed."""
     facts = assessment.facts
     return {
@@ -133,9 +131,7 @@ def assessment_object(
             for name in FACTS
             if (value := getattr(facts, name)) is not None
         },
-        "rules": [
-            {"id": rule, "cite": _citations(rule, knowledge)} for rule in assessment.rules
-        ],
+        "rules": [{"id": rule, "cite": _citations(rule, knowledge)} for rule in assessment.rules],
         "knowledge": {"version": knowledge.version, "hash": knowledge.hash},
     }
 

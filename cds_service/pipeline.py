@@ -147,7 +147,7 @@ def _chart(
     parts: Parts,
 ) -> PatientFacts:
     attributes = {key: procedure.attributes for key, procedure in parts.knowledge.procedures.items()}
-    chart = read_chart(
+    return read_chart(
         received.resources,
         patient_id=request.patient_id,
         encounter_id=request.encounter_id,
@@ -159,16 +159,11 @@ def _chart(
         indications=indications(drafts, parts.terminology),
         damaged=tuple(received.skipped),
     )
-    return chart
 
 
-def _issue(
-    cards: tuple[Card, ...], consultation: Consultation, request: HookRequest, parts: Parts
-) -> Outcome:
+def _issue(cards: tuple[Card, ...], consultation: Consultation, request: HookRequest, parts: Parts) -> Outcome:
     """Give cards and suggestions their identifiers and put the response together."""
-    issued = tuple(
-        IssuedCard(parts.new_id(), tuple(parts.new_id() for _ in card.suggestions), card) for card in cards
-    )
+    issued = tuple(IssuedCard(parts.new_id(), tuple(parts.new_id() for _ in card.suggestions), card) for card in cards)
     assessment = assessment_object(consultation.assessment, consultation.chart, consultation.knowledge)
     body = {
         "cards": [card_object(item.card, item.uuid, item.suggestions) for item in issued],

@@ -12,7 +12,7 @@ from cds_service.settings import Settings
 _TIMEOUT_SECONDS = 60
 
 
-class Server(BaseApplication):  # type: ignore[misc]
+class Server(BaseApplication):
     """gunicorn with our settings and nothing from a configuration file."""
 
     def __init__(self, app: Flask, settings: Settings) -> None:
@@ -33,6 +33,6 @@ class Server(BaseApplication):  # type: ignore[misc]
         for name, value in options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> Any:
         """The WSGI application."""
         return self._app

@@ -161,9 +161,7 @@ class Chart:
         newest = max(items, key=lambda item: (item[2].last if item[2] else _UNDATED, item[1].source))
         merged = tuple(sorted({value for value, _, _ in items}))
         for _, evidence, _ in items:
-            self.claims.setdefault(fact, []).append(
-                Claim(fact, merged, replace(evidence), newest[2], rank=1)
-            )
+            self.claims.setdefault(fact, []).append(Claim(fact, merged, replace(evidence), newest[2], rank=1))
 
 
 @dataclass(slots=True)
@@ -190,7 +188,9 @@ def fits(fact: str, value: Any) -> bool:
     if spec.kind is Kind.WORD:
         return value in spec.words
     if spec.kind is Kind.WORDS:
-        return isinstance(value, tuple) and all(isinstance(v, str) and (not spec.words or v in spec.words) for v in value)
+        return isinstance(value, tuple) and all(
+            isinstance(v, str) and (not spec.words or v in spec.words) for v in value
+        )
     if spec.kind is Kind.FLAG:
         return isinstance(value, bool)
     return isinstance(value, float)

@@ -1,4 +1,4 @@
-"""Partial FHIR dates as intervals, compared honestly: a comparison the whole interval satisfies is known, else unknown."""
+"""Partial FHIR dates as intervals: a comparison the whole interval satisfies is known, any other is unknown."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def parse(value: object) -> When | None:
     found = _DATE.match(value.strip())
     if not found:
         return None
-    year, month, day = (int(part) if part else None for part in found.groups())
-    assert year is not None
+    year = int(found.group(1))
+    month, day = (int(part) if part else None for part in found.groups()[1:])
     try:
         first = date(year, month or 1, day or 1)
         last = date(year, month or 12, day or monthrange(year, month or 12)[1])

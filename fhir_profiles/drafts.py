@@ -40,6 +40,7 @@ def suggested_order(
         detail: protocol text for ``orderDetail``; empty for none.
         draft: the order it replaces.
         patient_id: the patient of the call.
+        terminology: where the preferred codes come from.
     """
     order: dict[str, Any] = {
         "resourceType": "ServiceRequest",

@@ -37,6 +37,7 @@ def read_chart(
         patient_id: the one patient; anything about another one is set aside and reported.
         encounter_id: the encounter of the call; other encounters say nothing about today.
         today: the day on which ages and elapsed times are reckoned.
+        terminology: what codes mean.
         attributes: attributes of studies by procedure key.
         complete: whether every required input was received in full.
         unavailable: inputs that could not be had.

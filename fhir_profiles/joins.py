@@ -55,7 +55,7 @@ def _status(tumour: Tumour) -> str:
 
 
 def _lone_small_cell(tumour: Tumour, tumours: list[Tumour]) -> bool:
-    """Small-cell morphology belongs to a digestive tumour only when one is on record; most such tumours are of the lung."""
+    """Small-cell morphology without a digestive tumour on record: most such tumours are of the lung."""
     if tumour.facts.get("nec_cell_type") != "small" or tumour.role != "morphology":
         return False
     return not any(t.role in _ORGAN_ROLES or t.role in ("tumour", "possible-tumour", "history") for t in tumours)
@@ -93,7 +93,12 @@ def _dated(chart: Chart, neoplasms: list[Tumour]) -> None:
     if earliest is None or earliest.when is None:
         return
     chart.claim(
-        "diagnosis_year", float(earliest.when.first.year), earliest.resource, when=earliest.when, how=DERIVED, label="date of the diagnosis"
+        "diagnosis_year",
+        float(earliest.when.first.year),
+        earliest.resource,
+        when=earliest.when,
+        how=DERIVED,
+        label="date of the diagnosis",
     )
 
 
@@ -156,7 +161,7 @@ def size(chart: Chart) -> None:
 
 
 def kidney(chart: Chart) -> None:
-    """eGFR of the window, the lowest of its newest day; else from creatinine by CKD-EPI 2021, marked as derived."""
+    """EGFR of the window, the lowest of its newest day; else from creatinine by CKD-EPI 2021, marked as derived."""
     window = reading_defaults().windows.egfr_days
     measured = _of_newest_day(chart, "egfr", window)
     if measured:
@@ -185,7 +190,7 @@ def _of_newest_day(chart: Chart, role: str, window: float) -> list[tuple[Resourc
 
 
 def ckd_epi_2021(creatinine_mg_dl: float, age_years: float, *, female: bool) -> float:
-    """eGFR in mL/min/1.73 m² from serum creatinine (mg/dL) and age (years).
+    """EGFR in mL/min/1.73 m² from serum creatinine (mg/dL) and age (years).
 
     Source: CKD-EPI creatinine equation without race, Inker LA et al., New England Journal of Medicine 2021;385:1737.
     """
@@ -198,10 +203,14 @@ def ckd_epi_2021(creatinine_mg_dl: float, age_years: float, *, female: bool) -> 
 def chromogranin(chart: Chart) -> None:
     """A rise: newest value above its reference range and half again as high as the one before, in the same unit."""
     dated = sorted(
-        ((when, resource, found) for resource, found, when in chart.labs.get("chromogranin", []) if when and found.exact),
+        (
+            (when, resource, found)
+            for resource, found, when in chart.labs.get("chromogranin", [])
+            if when and found.exact
+        ),
         key=lambda item: (item[0].last, source(item[1])),
     )
-    if len(dated) < 2:
+    if not dated[1:]:
         return
     (_, _, before), (when, resource, now) = dated[-2:]
     risen = before.unit == now.unit and now.low > reading_defaults().chromogranin.rise_factor * before.low
@@ -310,5 +319,3 @@ def _days_since(chart: Chart, events: list[Event]) -> dict[str, float]:
             days = float((chart.today - event.when.last).days)
             found[event.procedure] = min(days, found.get(event.procedure, days))
     return found
-
-

@@ -59,7 +59,9 @@ class _Test:
 
 _TESTS: Final = (
     _Test("2345-7", "Glucose [Mass/volume] in Serum or Plasma", "Glucose, serum", "mg/dL", 70, 99, 0, weight=14),
-    _Test("1558-6", "Fasting glucose [Mass/volume] in Serum or Plasma", "Glucose, fasting", "mg/dL", 70, 99, 0, weight=6),
+    _Test(
+        "1558-6", "Fasting glucose [Mass/volume] in Serum or Plasma", "Glucose, fasting", "mg/dL", 70, 99, 0, weight=6
+    ),
     _Test("2160-0", "Creatinine [Mass/volume] in Serum or Plasma", "Creatinine, serum", "mg/dL", 0.7, 1.0, 2, weight=2),
     _Test("6768-6", "Alkaline phosphatase [Enzymatic activity/volume] Ser/Plas", "ALP", "U/L", 40, 105, 0, weight=1),
     _Test("2039-6", "Carcinoembryonic Ag [Mass/volume] Ser/Plas", "CEA", "ng/mL", 0.5, 3.0, 1, weight=6),

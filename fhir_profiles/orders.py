@@ -25,7 +25,9 @@ from fhir_profiles.reading import (
 from fhir_profiles.terminology import LOCAL_SYSTEM, Terminology
 
 _NOT_OURS = frozenset({"revoked", "entered-in-error", "completed"})
-_OLDER_ORDERS = frozenset({"ProcedureRequest", "DiagnosticOrder", "ReferralRequest", "DeviceUseRequest", "MedicationOrder"})
+_OLDER_ORDERS = frozenset(
+    {"ProcedureRequest", "DiagnosticOrder", "ReferralRequest", "DeviceUseRequest", "MedicationOrder"}
+)
 _INTENTS = FACTS["order_intent"].words
 
 
@@ -35,9 +37,7 @@ class _Read:
     study: Study
 
 
-def imaging_drafts(
-    drafts: Iterable[Resource], patient_id: str, terminology: Terminology
-) -> tuple[DraftOrder, ...]:
+def imaging_drafts(drafts: Iterable[Resource], patient_id: str, terminology: Terminology) -> tuple[DraftOrder, ...]:
     """The drafts that are imaging studies; anything else is none of our business and left alone.
 
     Raises:
@@ -48,7 +48,7 @@ def imaging_drafts(
     for resource in drafts:
         if resource.get("resourceType") in _OLDER_ORDERS:
             raise UnsupportedFhirVersion(
-                f"context.draftOrders holds a {resource['resourceType']}, which R4 does not have; send FHIR R4 resources."
+                f"context.draftOrders holds a {resource['resourceType']}, which R4 does not have; send FHIR R4."
             )
         if resource.get("resourceType") != "ServiceRequest" or status(resource) in _NOT_OURS:
             continue
@@ -125,27 +125,27 @@ def _paired(found: list[_Read]) -> list[DraftOrder]:
 
 def indications(drafts: Iterable[DraftOrder], terminology: Terminology) -> list[dict[str, Any]]:
     """Reasons of the drafts that name a neuroendocrine tumour, as unconfirmed Conditions about the same order."""
-    found: list[dict[str, Any]] = []
-    for draft in drafts:
-        for reason in objects(draft.resource.get("reasonCode")):
-            if any(match.role == "tumour" for match in matches(reason, terminology)):
-                found.append(
-                    {
-                        "resourceType": "ServiceRequest",
-                        "id": draft.reference.partition("/")[2],
-                        "code": reason,
-                        "verificationStatus": {"coding": [{"code": "provisional"}], "text": "provisional"},
-                        "recordedDate": draft.resource.get("authoredOn"),
-                        "bodySite": list(objects(draft.resource.get("bodySite"))),
-                    }
-                )
-    return found
+    return [
+        {
+            "resourceType": "ServiceRequest",
+            "id": draft.reference.partition("/")[2],
+            "code": reason,
+            "verificationStatus": {"coding": [{"code": "provisional"}], "text": "provisional"},
+            "recordedDate": draft.resource.get("authoredOn"),
+            "bodySite": list(objects(draft.resource.get("bodySite"))),
+        }
+        for draft in drafts
+        for reason in objects(draft.resource.get("reasonCode"))
+        if any(match.role == "tumour" for match in matches(reason, terminology))
+    ]
 
 
 def with_history(drafts: Iterable[DraftOrder], days_since: Mapping[str, float]) -> tuple[DraftOrder, ...]:
     """The drafts with the days since the same study was last done."""
     return tuple(
-        replace(draft, order=replace(draft.order, days_since_same_procedure=days_since.get(draft.order.procedure or "")))
+        replace(
+            draft, order=replace(draft.order, days_since_same_procedure=days_since.get(draft.order.procedure or ""))
+        )
         for draft in drafts
     )
 

@@ -22,7 +22,7 @@ SERVICE = HookService(
     hook="order-select",
     title="Neuroendocrine tumour: is this the right study?",
     description=(
-        "Rates each selected imaging order for a patient with a neuroendocrine neoplasm as published sources report it, "
+        "Rates each selected imaging order for a patient with a neuroendocrine neoplasm as published sources report, "
         "offers the better study as a one-click suggestion, and checks safety and timing."
     ),
     usage_requirements=orders.USAGE,

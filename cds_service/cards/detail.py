@@ -7,7 +7,7 @@ from typing import Final
 from cds_service.cards import wording
 from cds_service.cards.markdown import escape, reference, section, table
 from cds_service.domain.findings import DraftOrder, OrderAssessment
-from cds_service.domain.terms import NOT_RATED
+from cds_service.domain.terms import NOT_RATED, USUALLY_NOT_APPROPRIATE
 from cds_service.knowledge.model import Knowledge, Row
 from cds_service.service import Consultation
 
@@ -39,6 +39,14 @@ _SHOWN_FACTS: Final = (
 _MOST_MISSING: Final = 4
 _MOST_ADVICE: Final = 6
 _MOST_PROBLEMS: Final = 8
+_MOST_RULES: Final = 3
+_SUBJECT: Final = {
+    "SEL": "the scenario",
+    "SAF": "safety",
+    "GRD": "the grade",
+    "TNM": "the stage",
+    "FUP": "the follow-up",
+}
 _DECISIVE: Final = ("SEL-", "SAF-", "GRD-", "TNM-", "FUP-", "AUC-", "MOD-", "PIT-", "NXT-")
 
 
@@ -81,6 +89,12 @@ def safety(order: OrderAssessment, knowledge: Knowledge) -> str:
     )
 
 
+def suggestion_safety(order: OrderAssessment, knowledge: Knowledge) -> str:
+    """What to mind about the suggested study."""
+    lines = [f"{f.severity.capitalize()}: {statement(f.rule, knowledge)}" for f in order.suggestion_safety]
+    return section("To mind about the suggested study", lines)
+
+
 def overlay(consultation: Consultation, order: OrderAssessment) -> str:
     """The separate SSTR-PET result, never merged with the rating."""
     if order.order.procedure != "pet-ct-sstr" or consultation.assessment.auc == NOT_RATED:
@@ -117,16 +131,19 @@ def reasons(consultation: Consultation, scenario: str) -> str:
 
 def alternatives(order: OrderAssessment, knowledge: Knowledge) -> str:
     """Every study a source rates in this scenario, with its radiation level."""
-    names = knowledge.scenarios[order.scenario].candidates or [order.scenario]
     rows = [
-        (knowledge.procedures[procedure].label, wording.RATING[row.rating], row.radiation)
-        for (scenario, procedure), row in knowledge.ratings.items()
-        if scenario in names[:1]
+        (
+            knowledge.procedures[study.procedure].label,
+            wording.RATING[study.rating],
+            study.radiation,
+            f"no: {', '.join(study.blocked_by)}" if study.blocked_by else "",
+        )
+        for study in order.alternatives
+        if study.rating != USUALLY_NOT_APPROPRIATE or study.procedure == order.order.procedure
     ]
-    if order.no_alternative:
-        return statement("SUG-03", knowledge) + " **No rated alternative is left for this patient.**"
-    shown = table(("Study", "Rating as reported", "Radiation level"), rows)
-    return f"**Rated studies in this scenario**\n\n{shown}" if shown else ""
+    shown = table(("Study", "Rating as reported", "Radiation level", "For this patient"), rows)
+    exhausted = "\n\n**No rated alternative is left for this patient.** " + statement("SUG-03", knowledge)
+    return f"**Rated studies in this scenario**\n\n{shown}{exhausted if order.no_alternative else ''}" if shown else ""
 
 
 def order_advice(order: OrderAssessment, knowledge: Knowledge) -> str:
@@ -161,12 +178,19 @@ def open_points(consultation: Consultation, draft: DraftOrder | None = None) -> 
         deciding.setdefault(name, [])
     lines = [draft.open_question[:1].upper() + draft.open_question[1:]] if draft and draft.open_question else []
     for name, rules in list(deciding.items())[:_MOST_MISSING]:
-        decides = f"would decide {', '.join(rules[:4])}" if rules else "needed for grade or stage"
-        lines.append(f"{wording.fact_name(name)}: {decides}")
+        lines.append(f"{wording.fact_name(name)}: {_would_settle(rules)}")
     rest = len(deciding) - _MOST_MISSING
     if rest > 0:
         lines.append(f"and {rest} more facts, listed in the assessment")
     return section("Not on record", lines)
+
+
+def _would_settle(rules: list[str]) -> str:
+    """What knowing the fact would settle, in words, with the rules in question."""
+    if not rules:
+        return "needed for grade or stage"
+    subjects = dict.fromkeys(_SUBJECT.get(rule.partition("-")[0], "advice") for rule in rules)
+    return f"would settle {' and '.join(subjects)} ({', '.join(rules[:_MOST_RULES])})"
 
 
 def data_problems(consultation: Consultation) -> str:
@@ -195,6 +219,8 @@ def sources(rules: tuple[str, ...], knowledge: Knowledge) -> str:
     """Full citations of everything on the card."""
     cited = {source.key: source for rule in rules for source in knowledge.sources_of(_row(rule, knowledge))}
     lines = [
-        source.citation + (f" <{source.url}>" if source.url else "") for source in cited.values() if source.kind != "project"
+        source.citation + (f" <{source.url}>" if source.url else "")
+        for source in cited.values()
+        if source.kind != "project"
     ]
     return section(f"Sources (knowledge {knowledge.version}, {knowledge.hash})", lines)

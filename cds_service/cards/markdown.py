@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#!|<>~&:@]|(?<=www)\.)")
 _REFERENCE = re.compile(r"[A-Z][A-Za-z]{1,40}(/[A-Za-z0-9\-.]{1,64})?")
@@ -31,7 +32,7 @@ def section(title: str, lines: list[str]) -> str:
     return f"**{title}**\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A table; nothing when there are no rows."""
     if not rows:
         return ""

@@ -44,6 +44,7 @@ def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssess
                 detail.subject(draft),
                 detail.rating(order, knowledge),
                 detail.safety(order, knowledge),
+                detail.suggestion_safety(order, knowledge),
                 detail.overlay(consultation, order),
                 detail.reasons(consultation, order.scenario),
                 detail.alternatives(order, knowledge),
@@ -80,28 +81,51 @@ def _capital(value: str) -> str:
 
 def _summary(consultation: Consultation, draft: DraftOrder, order: OrderAssessment) -> str:
     """The action first, in fewer than 140 characters."""
-    knowledge = consultation.knowledge
-    name = _name(draft, order, knowledge)
-    scenario = knowledge.scenarios[order.scenario].label
-    better = knowledge.procedures[order.suggestion].short if order.suggestion else ""
+    name = _name(draft, order, consultation.knowledge)
+    return (
+        _blocked(name, order, consultation.knowledge)
+        or _unratable(name, draft, order, consultation)
+        or _better(name, order, consultation.knowledge)
+        or _caution(name, order, consultation.knowledge)
+        or _verdict(name, order, consultation.knowledge)
+    )
+
+
+def _blocked(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:
+    if not order.blocked_by:
+        return ""
     headline = _headline(order, knowledge)
-    if order.blocked_by and better:
-        return f"Order {better} instead of {name}: {headline}"
-    if order.blocked_by:
-        return f"Discuss before {name}: {headline}; no rated alternative is left"
+    if order.suggestion:
+        return f"Order {knowledge.procedures[order.suggestion].short} instead of {name}: {headline}"
+    return f"Discuss before {name}: {headline}" + ("; no rated alternative is left" if order.no_alternative else "")
+
+
+def _unratable(name: str, draft: DraftOrder, order: OrderAssessment, consultation: Consultation) -> str:
     if order.scenario == "insufficient-data":
         return f"{_capital(name)} cannot be rated: {_lacking(consultation)} not on record"
-    if draft.open_question:
-        return f"State it on the order: {draft.open_question} ({name})"
-    if better and order.rating == USUALLY_NOT_APPROPRIATE:
+    return f"State it on the order: {draft.open_question} ({name})" if draft.open_question else ""
+
+
+def _better(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:
+    if not order.suggestion:
+        return ""
+    better, scenario = knowledge.procedures[order.suggestion].short, knowledge.scenarios[order.scenario].label
+    if order.rating == USUALLY_NOT_APPROPRIATE:
         return f"Order {better} instead of {name}: usually not appropriate for {scenario}"
-    if better:
-        return f"Consider {better}: {name} is not rated for {scenario}"
+    return f"Consider {better}: {name} is not rated for {scenario}"
+
+
+def _caution(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:
+    headline = _headline(order, knowledge)
     if headline:
         return f"Check before {name}: {headline}"
-    against = next((rule.row.against_order for rule in knowledge.advice if rule.row.id in order.advice and rule.row.against_order), "")
-    if against:
-        return f"Reconsider {name}: {against}"
+    rows = [rule.row for rule in knowledge.advice if rule.row.id in order.advice]
+    against = next((row.against_order for row in rows if row.against_order), "")
+    return f"Reconsider {name}: {against}" if against else ""
+
+
+def _verdict(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:
+    scenario = knowledge.scenarios[order.scenario].label
     if order.rating == NOT_RATED:
         return f"No source rates {name} for {scenario}; see the advice"
     return f"{_capital(name)} is {wording.RATING[order.rating]} for {scenario}"

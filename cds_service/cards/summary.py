@@ -43,7 +43,9 @@ def summary_card(consultation: Consultation) -> Card:
 
 def _summary(assessment: Assessment) -> str:
     site = (assessment.facts.primary_site or "site not recorded").replace("-", " ")
-    parts = [f"{_certainty(assessment)} of {site}" if assessment.facts.primary_site else f"{_certainty(assessment)}, {site}"]
+    parts = [
+        f"{_certainty(assessment)} of {site}" if assessment.facts.primary_site else f"{_certainty(assessment)}, {site}"
+    ]
     parts.append(_grade_words(assessment))
     stage = _primary(assessment)
     if stage is not None:
@@ -56,9 +58,10 @@ def _summary(assessment: Assessment) -> str:
 
 
 def _certainty(assessment: Assessment) -> str:
-    return {"highly-suspected": "Suspected neuroendocrine tumour", "biochemical-suspicion": "Biochemical suspicion of NET"}.get(
-        assessment.facts.nen_status or "", "Neuroendocrine neoplasm"
-    )
+    return {
+        "highly-suspected": "Suspected neuroendocrine tumour",
+        "biochemical-suspicion": "Biochemical suspicion of NET",
+    }.get(assessment.facts.nen_status or "", "Neuroendocrine neoplasm")
 
 
 def _grade_words(assessment: Assessment) -> str:

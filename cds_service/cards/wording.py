@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from cds_service.cards.markdown import escape, reference
 from cds_service.domain.facts import FACTS, Kind, TumourGrowth
 from cds_service.domain.findings import Evidence
-from cds_service.cards.markdown import escape, reference
 from cds_service.knowledge.model import Knowledge, Row
 
 RATING: Final = {
@@ -68,7 +68,15 @@ FACT: Final = {
 
 SAFETY_FACTS: Final = ("pregnant", "implant", "gadolinium_allergy", "iodinated_allergy", "egfr", "dialysis", "aki")
 
-_UNITS: Final = {"mm": " mm", "%": " %", "mo": " months", "d": " days", "a": "", "1": "", "mL/min/{1.73_m2}": " mL/min/1.73 m²"}
+_UNITS: Final = {
+    "mm": " mm",
+    "%": " %",
+    "mo": " months",
+    "d": " days",
+    "a": "",
+    "1": "",
+    "mL/min/{1.73_m2}": " mL/min/1.73 m²",
+}
 
 
 def fact_name(name: str) -> str:

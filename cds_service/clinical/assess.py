@@ -1,7 +1,7 @@
 """Runs the clinical functions in order and returns one :class:`Assessment`.
 
-The order is: defaults, grade, scenario, stage, timing, then per order rating, safety, suggestion and advice. Nothing here
-reads a clock or a resource; facts and orders come in, findings go out.
+The order is: defaults, grade, scenario, stage, timing, then per order rating, safety, suggestion and advice. Nothing
+here reads a clock or a resource; facts and orders come in, findings go out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from cds_service.clinical import imaging
-from cds_service.clinical.conditions import evaluate
+from cds_service.clinical.conditions import FALSE, evaluate
 from cds_service.clinical.followup import Timing, timing, trigger
 from cds_service.clinical.grading import Grading, grading
 from cds_service.clinical.markers import eligibility, markers
@@ -24,8 +24,8 @@ from cds_service.clinical.situation import (
 )
 from cds_service.clinical.staging import Staging, is_carcinoma, staging
 from cds_service.domain.facts import FACTS, Facts
-from cds_service.domain.findings import Assessment, Grade, Order, OrderAssessment, SafetyFinding
-from cds_service.domain.terms import CRITICAL, NOT_RATED, SEVERITIES
+from cds_service.domain.findings import Assessment, Grade, Order, OrderAssessment, RatedStudy, SafetyFinding
+from cds_service.domain.terms import CRITICAL, NOT_RATED, RATINGS, SEVERITIES
 from cds_service.knowledge.model import Knowledge, Row, Rule
 
 _PITFALL = "PIT-"
@@ -94,9 +94,7 @@ def _unique(rules: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(rules))
 
 
-def _scenario(
-    situation: Mapping[str, Any], intent: str, knowledge: Knowledge, trail: _Trail
-) -> imaging.Scenario:
+def _scenario(situation: Mapping[str, Any], intent: str, knowledge: Knowledge, trail: _Trail) -> imaging.Scenario:
     defaults = {name: False for name in NOT_TRUE_UNLESS_RECORDED if situation[name] is None}
     chosen = imaging.scenario({**situation, **defaults, "order_intent": intent}, knowledge)
     trail.fired(chosen.rule)
@@ -104,9 +102,7 @@ def _scenario(
     return chosen
 
 
-def _grade(
-    facts: Facts, situation: dict[str, Any], in_scope: bool, knowledge: Knowledge, trail: _Trail
-) -> Grading:
+def _grade(facts: Facts, situation: dict[str, Any], in_scope: bool, knowledge: Knowledge, trail: _Trail) -> Grading:
     graded = grading(facts, knowledge) if in_scope else Grading(Grade())
     situation["grade_2010"] = graded.grade.who2010
     situation["grade_2019"] = graded.grade.who2019
@@ -116,9 +112,7 @@ def _grade(
     return graded
 
 
-def _stage(
-    facts: Facts, situation: dict[str, Any], in_scope: bool, knowledge: Knowledge, trail: _Trail
-) -> Staging:
+def _stage(facts: Facts, situation: dict[str, Any], in_scope: bool, knowledge: Knowledge, trail: _Trail) -> Staging:
     staged = staging(facts, situation, knowledge) if in_scope else Staging({}, None)
     stages = tuple(staged.tnm.values())
     situation["t_not_assessable"] = any(stage.t == "TX" for stage in stages)
@@ -141,9 +135,7 @@ def _about(rules: Iterable[Rule[Any]], *, orders: bool) -> list[Rule[Any]]:
     return [rule for rule in rules if rule.about_order is orders]
 
 
-def _fired(
-    rules: Iterable[Rule[Any]], situation: Mapping[str, Any], trail: _Trail, in_scope: bool = True
-) -> list[str]:
+def _fired(rules: Iterable[Rule[Any]], situation: Mapping[str, Any], trail: _Trail, in_scope: bool = True) -> list[str]:
     """Ids of the rules that are true; the unknown ones leave what they lack in the trail."""
     return [row.id for row in _true_rows(rules, situation, trail)] if in_scope else []
 
@@ -177,7 +169,7 @@ def _order(
         order.procedure,
         rated,
         bool(blocked_by),
-        lambda key: _is_blocked(key, situation, knowledge),
+        lambda key: bool(_blocked_by(key, seen, knowledge)),
         knowledge,
     )
     in_scope = chosen.name != imaging.OUT_OF_SCOPE
@@ -195,6 +187,8 @@ def _order(
             [*(rule for rule in advice if rule.startswith(_PITFALL)), *(finding.rule for finding in safety)]
         ),
         advice=tuple(rule for rule in advice if not rule.startswith(_PITFALL)),
+        suggestion_safety=_safety_of(better.procedure, seen, knowledge) if better.procedure else (),
+        alternatives=_alternatives(chosen.name, seen, knowledge),
         no_alternative=better.exhausted,
     )
 
@@ -207,20 +201,44 @@ def _too_early(seen: Mapping[str, Any], timed: Timing) -> bool:
     )
 
 
-def _safety(seen: Mapping[str, Any], knowledge: Knowledge, trail: _Trail) -> tuple[SafetyFinding, ...]:
-    rules = [rule for rule in knowledge.safety if rule.row.enabled]
-    severity = {rule.row.id: rule.row.severity for rule in rules}
-    fired = [SafetyFinding(row.id, severity[row.id]) for row in _true_rows(rules, seen, trail)]
+def _safety(seen: Mapping[str, Any], knowledge: Knowledge, trail: _Trail | None) -> tuple[SafetyFinding, ...]:
+    """Safety rules that fire, gravest first; without a trail nothing is noted as fired or missing."""
+    fired: list[SafetyFinding] = []
+    for rule in knowledge.safety:
+        outcome = evaluate(rule.condition, seen) if rule.row.enabled else FALSE
+        if outcome.value:
+            fired.append(SafetyFinding(rule.row.id, rule.row.severity))
+        elif outcome.value is None and trail:
+            trail.lacks(outcome.lacking, rule.row.id)
+    if trail:
+        trail.fired(*(finding.rule for finding in fired))
     return tuple(sorted(fired, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
-def _is_blocked(procedure: str, situation: dict[str, Any], knowledge: Knowledge) -> bool:
-    """Whether a critical safety rule speaks against this study for this patient."""
-    seen = order_situation(situation, Order("candidate", procedure), knowledge)
-    return any(
-        rule.row.severity == CRITICAL and rule.row.enabled and evaluate(rule.condition, seen).value
-        for rule in knowledge.safety
-    )
+def _safety_of(procedure: str, situation: dict[str, Any], knowledge: Knowledge) -> tuple[SafetyFinding, ...]:
+    """What safety has to say about another study for this patient; its own timing is not known and not judged."""
+    other = Order("candidate", procedure)
+    seen = order_situation(situation | {"days_since_same_procedure": None}, other, knowledge)
+    return _safety(seen | {"order_too_early": None}, knowledge, None)
+
+
+def _blocked_by(procedure: str, situation: dict[str, Any], knowledge: Knowledge) -> tuple[str, ...]:
+    """Critical safety rules that speak against this study for this patient."""
+    return tuple(f.rule for f in _safety_of(procedure, situation, knowledge) if f.severity == CRITICAL)
+
+
+def _alternatives(scenario: str, situation: dict[str, Any], knowledge: Knowledge) -> tuple[RatedStudy, ...]:
+    """Every study that has a rating in the scenario, best first, and what blocks it."""
+    names = knowledge.scenarios[scenario].candidates or [scenario]
+    studies: list[RatedStudy] = []
+    for (name, procedure), row in knowledge.ratings.items():
+        if name != names[0]:
+            continue
+        rated, rule = imaging.rating(scenario, procedure, knowledge)
+        if rated != NOT_RATED:
+            blocked_by = _blocked_by(procedure, situation, knowledge)
+            studies.append(RatedStudy(procedure, rated, row.radiation, rule, blocked_by))
+    return tuple(sorted(studies, key=lambda study: RATINGS.index(study.rating)))
 
 
 def _limits(

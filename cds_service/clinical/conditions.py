@@ -1,8 +1,8 @@
 """Three-valued evaluation of row conditions.
 
 A test is true, false or unknown; a conjunction with a false test is false whatever else is unknown; an alternative with
-a true part is true. A row fires only when true. When it is unknown, the names it lacks are returned, so that they can be
-reported as missing.
+a true part is true. A row fires only when true. When it is unknown, the names it lacks are returned, so that they can
+be reported as missing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Assesses a chart whose sources disagree, or whose numbers are ranges.
 
-The newest source decides; what an older or equal one would have led to is found by assessing again with its value. Only a
-difference in scenario, grade, stage, rating or safety is a conflict worth telling. A number recorded as a range is used
-only where the whole range leads to the same answer.
+The newest source decides; what an older or equal one would have led to is found by assessing again with its value. Only
+a difference in scenario, grade, stage, rating or safety is a conflict worth telling. A number recorded as a range is
+used only where the whole range leads to the same answer.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def _settle_ranges(chart: PatientFacts, orders: tuple[Order, ...], knowledge: Kn
     evidence = dict(chart.evidence)
     for limits in open_ranges:
         facts = with_fact(facts, limits.fact, None)
-        for item in evidence.pop(limits.fact, ()):
-            skipped.append(Skipped(item.source, "recorded as a range that spans a decision limit", limits.fact))
+        sources = [item.source for item in evidence.pop(limits.fact, ())]
+        skipped += [Skipped(s, "recorded as a range that spans a decision limit", limits.fact) for s in sources]
     ranges = tuple(limits for limits in chart.ranges if limits not in open_ranges)
     return replace(chart, facts=facts, evidence=evidence, skipped=tuple(skipped), ranges=ranges)
 
@@ -90,5 +90,7 @@ def _settle_ranges(chart: PatientFacts, orders: tuple[Order, ...], knowledge: Kn
 def _spans(limits: ValueRange, facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> bool:
     low = assess(with_fact(facts, limits.fact, limits.low), orders, knowledge)
     high = assess(with_fact(facts, limits.fact, limits.high), orders, knowledge)
-    timing = low.followup.status != high.followup.status or low.followup.interval_months != high.followup.interval_months
+    timing = (
+        low.followup.status != high.followup.status or low.followup.interval_months != high.followup.interval_months
+    )
     return timing or bool(_differences(low, high))

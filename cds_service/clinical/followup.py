@@ -66,9 +66,7 @@ def _elapsed(situation: Mapping[str, Any]) -> float | None:
     return since
 
 
-def _status(
-    elapsed: float, interval: tuple[float, float], situation: Mapping[str, Any], knowledge: Knowledge
-) -> str:
+def _status(elapsed: float, interval: tuple[float, float], situation: Mapping[str, Any], knowledge: Knowledge) -> str:
     if elapsed < knowledge.tolerance.early * interval[0]:
         return "due" if situation.get("followup_trigger") else "too-early"
     return "overdue" if elapsed > knowledge.tolerance.late * interval[1] else "due"

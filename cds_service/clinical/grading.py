@@ -1,7 +1,7 @@
 """WHO grade of a neuroendocrine neoplasm, WHO 2010 and WHO 2019 side by side.
 
-The bands come from ``knowledge/tables/grading.toml`` (GRD-10, GRD-11, GRD-20 to GRD-22); this module only knows in which
-order the rules are asked.
+The bands come from ``knowledge/tables/grading.toml`` (GRD-10, GRD-11, GRD-20 to GRD-22); this module only knows in
+which order the rules are asked.
 """
 
 from __future__ import annotations
@@ -113,9 +113,7 @@ def _band(value: float | None, edition: str, index: str, knowledge: Knowledge, t
     if value is None:
         return None
     row = next(
-        row
-        for row in knowledge.grading
-        if isinstance(row, BandRow) and row.edition == edition and row.index == index
+        row for row in knowledge.grading if isinstance(row, BandRow) and row.edition == edition and row.index == index
     )
     trail.rules.append(row.rule_id)
     return next((band.grade for band in row.bands if band.holds(value)), None)
@@ -140,9 +138,7 @@ def _who2010(
     return grade
 
 
-def _who2019_indices(
-    ki67: float | None, mitoses: float | None, knowledge: Knowledge, trail: _Trail
-) -> ClassRow:
+def _who2019_indices(ki67: float | None, mitoses: float | None, knowledge: Knowledge, trail: _Trail) -> ClassRow:
     """The class of the higher index (GRD-05)."""
     classes = [row for row in knowledge.grading if isinstance(row, ClassRow) and row.edition == "who2019"]
     by_ki67 = [row for row in classes if ki67 is not None and row.ki67_percent.holds(ki67)]

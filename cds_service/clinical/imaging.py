@@ -1,4 +1,4 @@
-"""Scenario, rating and suggestion: which imaging scenario the patient is in, what it says of a study, what is better."""
+"""Scenario, rating and suggestion: which imaging scenario applies, what it says of a study, and what is better."""
 
 from __future__ import annotations
 

@@ -30,9 +30,7 @@ def markers(facts: Facts, knowledge: Knowledge) -> Mapping[str, object]:
         "adc_high_grade": _holds(adc_row.adc_mm2_per_s, adc) if usable else None,
         "tgr_percent_per_month": None if growth is None else round(growth, 2),
         "tgr_high": _holds(rows["tgr_high"].tgr_percent_per_month, None if growth is None else round(growth, 6)),
-        "slope_low": _holds(
-            rows["slope_low"].slope_percent_per_year, None if slope is None else round(slope, 6)
-        ),
+        "slope_low": _holds(rows["slope_low"].slope_percent_per_year, None if slope is None else round(slope, 6)),
     }
 
 
@@ -58,9 +56,7 @@ def eligibility(facts: Facts, grade_2019: str | None, knowledge: Knowledge) -> M
     return {
         "prrt_uptake": _prrt(facts, rows["prrt_uptake"].krenning),
         "ablation_best_indication": _ablation(facts, knowledge),
-        "liver_directed_grade_ok": None
-        if grade_2019 is None
-        else grade_2019 in rows["liver_directed_grade_ok"].grades,
+        "liver_directed_grade_ok": None if grade_2019 is None else grade_2019 in rows["liver_directed_grade_ok"].grades,
         "bilioenteric_contraindication": facts.bilioenteric_anastomosis,
         "staged_tace": _holds(rows["staged_tace"].liver_involvement_percent, facts.liver_involvement_percent),
     }

@@ -52,9 +52,7 @@ def staging(facts: Facts, situation: Mapping[str, Any], knowledge: Knowledge) ->
     site = facts.primary_site
     if site is None or facts.nen_status not in ("confirmed", "highly-suspected"):
         return Staging({}, None)
-    systems = [
-        system for system in _applicable(situation, site, knowledge) if (site, system, "T") in knowledge.staging
-    ]
+    systems = [system for system in _applicable(situation, site, knowledge) if (site, system, "T") in knowledge.staging]
     seen = dict(situation) | _nodes_by_station(facts, knowledge)
     tnm: dict[str, Stage] = {}
     rules: list[str] = []
@@ -82,9 +80,7 @@ def is_carcinoma(situation: Mapping[str, Any]) -> bool:
     return situation.get("differentiation") in ("poor", "mixed") or situation.get("grade_2019") in _CARCINOMA_GRADES
 
 
-def _primary(
-    facts: Facts, situation: Mapping[str, Any], tnm: Mapping[str, Stage], knowledge: Knowledge
-) -> str | None:
+def _primary(facts: Facts, situation: Mapping[str, Any], tnm: Mapping[str, Stage], knowledge: Knowledge) -> str | None:
     """The system shown first (TNM-35), if it was computed at all."""
     row = knowledge.primary_system
     if is_carcinoma(situation):
@@ -127,9 +123,7 @@ def _stage(
     rules: list[str],
     missing: list[str],
 ) -> Stage:
-    t, n, m = (
-        _Axis(knowledge.staging.get((site, system, axis), ()), situation) for axis in ("T", "N", "M")
-    )
+    t, n, m = (_Axis(knowledge.staging.get((site, system, axis), ()), situation) for axis in ("T", "N", "M"))
     for axis in (t, n, m):
         missing += axis.missing
         if axis.row:

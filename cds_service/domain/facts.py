@@ -190,9 +190,7 @@ class Facts:
     mesenteric_vessel_encasement: bool | None = _flag()
     metastases: tuple[Word, ...] | None = _words()
     recorded_t: Word | None = _word("TX", "T0", "T1", "T1a", "T1b", "T1c", "T2", "T3", "T4")
-    recorded_stage: Word | None = _word(
-        "0", "I", "IA", "IB", "II", "IIA", "IIB", "III", "IIIA", "IIIB", "IIIC", "IV"
-    )
+    recorded_stage: Word | None = _word("0", "I", "IA", "IB", "II", "IIA", "IIB", "III", "IIIA", "IIIB", "IIIC", "IV")
     recorded_edition: Word | None = _word("enets", "ajcc7", "ajcc8", "ajcc9")
 
     # course

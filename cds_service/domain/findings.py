@@ -161,6 +161,17 @@ class SafetyFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class RatedStudy:
+    """A study a source rates in the scenario, and what speaks against it for this patient."""
+
+    procedure: str
+    rating: str
+    radiation: str
+    rule: str
+    blocked_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class OrderAssessment:
     """What there is to say about one order.
 
@@ -170,6 +181,8 @@ class OrderAssessment:
         suggestion: procedure key of the better study, or None.
         blocked_by: critical safety rules against the ordered study.
         safety: all safety rules that fired, critical first.
+        suggestion_safety: safety rules that fire for the suggested study, none of them critical.
+        alternatives: every study a source rates in this scenario.
         no_alternative: a suggestion was due, but every rated study is blocked.
     """
 
@@ -182,6 +195,8 @@ class OrderAssessment:
     safety: tuple[SafetyFinding, ...]
     warnings: tuple[str, ...]
     advice: tuple[str, ...]
+    suggestion_safety: tuple[SafetyFinding, ...] = ()
+    alternatives: tuple[RatedStudy, ...] = ()
     no_alternative: bool = False
 
 

@@ -1,8 +1,8 @@
 """What arrived under each prefetch key, and what that means (CH-057).
 
-Absence, an error and a truncated page are never read as "none found". Resources are taken one by one: a damaged entry is
-set aside and reported, the others are used. Observations are looked at briefly and decoded in full only when their code
-can mean something here, because a chart may hold thousands.
+Absence, an error and a truncated page are never read as "none found". Resources are taken one by one: a damaged entry
+is set aside and reported, the others are used. Observations are looked at briefly and decoded in full only when their
+code can mean something here, because a chart may hold thousands.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ class Received:
         return tuple(key for key, state in self.states.items() if state is not State.COMPLETE)
 
 
-def receive(
-    prefetch: Mapping[str, msgspec.Raw], inputs: Iterable[Input], wanted: Mapping[str, Wanted]
-) -> Received:
+def receive(prefetch: Mapping[str, msgspec.Raw], inputs: Iterable[Input], wanted: Mapping[str, Wanted]) -> Received:
     """Read the values of the keys asked for; keys never asked for are ignored.
 
     Args:
+        prefetch: raw JSON by key.
+        inputs: what the service asked for.
         wanted: by resource type, a quick test of ``code``; types without one are always read.
     """
     received = Received()
@@ -91,9 +91,7 @@ def _read(asked: Input, raw: msgspec.Raw, wanted: Mapping[str, Wanted], received
         return _read_odd(asked, raw, wanted, received)
     if bundle.resourceType == "Bundle":
         state = _combined(
-            _take(asked, entry.resource, wanted, received)
-            for entry in bundle.entry or ()
-            if entry.resource != _NOTHING
+            _take(asked, entry.resource, wanted, received) for entry in bundle.entry or () if entry.resource != _NOTHING
         )
         return State.INCOMPLETE if state is State.COMPLETE and _has_next(bundle.link) else state
     return _take(asked, raw, wanted, received)

@@ -144,9 +144,7 @@ class _Reader:
             key, colon, place = cite.partition(":")
             if key not in self.sources or not colon or not place.strip():
                 raise KnowledgeError(f"{where}: citation {cite!r} is not '<source key>: <place>' of a known source")
-        dated = {
-            name: getattr(row, name) or getattr(defaults, name) for name in ("valid_from", "checked", "review_by")
-        }
+        dated = {name: getattr(row, name) or getattr(defaults, name) for name in ("valid_from", "checked", "review_by")}
         for name, value in (*dated.items(), ("valid_until", row.valid_until)):
             if value:
                 try:
@@ -172,9 +170,7 @@ class _Reader:
         for name in row.missing:
             if name not in FACTS:
                 raise KnowledgeError(f"{where}: missing names {name!r}, which is not a fact")
-        return m.Condition(
-            tuple(_tests(where, row.when)), tuple(tuple(_tests(where, part)) for part in row.any)
-        )
+        return m.Condition(tuple(_tests(where, row.when)), tuple(tuple(_tests(where, part)) for part in row.any))
 
 
 def _tests(where: str, part: Mapping[str, Any]) -> Iterator[m.Test]:
@@ -215,7 +211,7 @@ def _operand(where: str, spec: FactSpec, op: m.Op, value: Any) -> Any:
     if op.value in _EMPTY_TEST_OPS:
         if spec.kind is not Kind.WORDS or not isinstance(value, list) or not value:
             raise KnowledgeError(f"{where}: {op} of {spec.name} takes a list of words and a fact that is a list")
-        return frozenset(_word(where, spec, word) for word in value)
+        return frozenset(_word(where, spec, str(word)) for word in value)
     raise KnowledgeError(f"{where}: {op} cannot be written as an operator; give the value itself")
 
 
@@ -235,7 +231,7 @@ def _values(where: str, spec: FactSpec, operand: Any) -> frozenset[Any]:
 
 
 def _word(where: str, spec: FactSpec, word: str) -> str:
-    if not isinstance(word, str) or (spec.words and word not in spec.words):
+    if spec.words and word not in spec.words:
         raise KnowledgeError(f"{where}: {word!r} is not a word of {spec.name} ({', '.join(spec.words)})")
     return word
 
@@ -357,9 +353,7 @@ def read_knowledge(folder: Traversable) -> m.Knowledge:
         preferences=_by(preferences, "scenario", "suggestions"),
         grading=grading,
         staging=_staging(reader.rules("staging", staging)),
-        staging_warnings=reader.rules(
-            "staging-notes", [row for row in notes if isinstance(row, m.StagingWarningRow)]
-        ),
+        staging_warnings=reader.rules("staging-notes", [row for row in notes if isinstance(row, m.StagingWarningRow)]),
         nodes=_one(notes, m.NodesRow, "staging-notes"),
         applicability=_one(notes, m.ApplicabilityRow, "staging-notes"),
         primary_system=_one(notes, m.PrimarySystemRow, "staging-notes"),
@@ -370,6 +364,8 @@ def read_knowledge(folder: Traversable) -> m.Knowledge:
         principles=principles,
         rows=dict(reader.rows),
         rule_rows=rule_rows,
+        newest_start=max(row.valid_from for row in reader.rows.values()),
+        first_end=min((row.valid_until for row in reader.rows.values() if row.valid_until), default=""),
     )
 
 

@@ -239,7 +239,9 @@ class NodesRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
     regional: list[NodeStation]
 
 
-class ApplicabilityRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="applicability"):
+class ApplicabilityRow(
+    Row, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="applicability"
+):
     """Which systems apply to the differentiation."""
 
     net: list[str]
@@ -318,9 +320,7 @@ class Procedure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     label: str
     short: str
     modality: str
-    attributes: frozenset[
-        Literal["mr", "ionising", "gadolinium", "iodinated", "sstr", "abdominal", "chest"]
-    ]
+    attributes: frozenset[Literal["mr", "ionising", "gadolinium", "iodinated", "sstr", "abdominal", "chest"]]
 
 
 class Op(StrEnum):
@@ -381,9 +381,6 @@ class Rule(Generic[R_co]):
     about_order: bool = False
 
 
-_RULE_TABLES = ("selection", "overlay", "advice", "safety", "staging_warnings", "followup")
-
-
 def _kept(rules: tuple[Rule[Any], ...], out: set[str]) -> tuple[Rule[Any], ...]:
     return tuple(rule for rule in rules if rule.row.id not in out)
 
@@ -418,6 +415,10 @@ class Knowledge:
     """Every row by its id."""
     rule_rows: Mapping[str, Row]
     """One row per rule id: what an explanation of the rule shows."""
+    newest_start: str = ""
+    """Latest ``valid_from`` of all rows; from that day on no row is still to come."""
+    first_end: str = ""
+    """Earliest ``valid_until`` of all rows; until that day no row has been replaced."""
 
     def sources_of(self, row: Row) -> tuple[Source, ...]:
         """The sources a row cites, in the order cited."""
@@ -426,16 +427,21 @@ class Knowledge:
     def on(self, day: date) -> Knowledge:
         """The knowledge as it was in force on a day: rows not yet valid, or already replaced, are left out."""
         iso = day.isoformat()
-        out = {row.id for row in self.rows.values() if not row.in_force(iso)}
-        if not out:
+        if self.newest_start <= iso and (not self.first_end or iso < self.first_end):
             return self
+        out = {row.id for row in self.rows.values() if not row.in_force(iso)}
         return replace(
             self,
             ratings={key: row for key, row in self.ratings.items() if row.id not in out},
             preferences={key: row for key, row in self.preferences.items() if row.id not in out},
             grading=tuple(row for row in self.grading if row.id not in out),
             staging={key: _kept(rules, out) for key, rules in self.staging.items()},
-            **{name: _kept(getattr(self, name), out) for name in _RULE_TABLES},
+            selection=_kept(self.selection, out),
+            overlay=_kept(self.overlay, out),
+            advice=_kept(self.advice, out),
+            safety=_kept(self.safety, out),
+            staging_warnings=_kept(self.staging_warnings, out),
+            followup=_kept(self.followup, out),
         )
 
     def expired(self, today: date) -> tuple[Row, ...]:

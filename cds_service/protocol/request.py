@@ -74,7 +74,9 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         raise InvalidRequest("fhirAuthorization is given without fhirServer; send both or neither (CH-037).")
     context = envelope.context
     if not isinstance(context, dict):
-        raise InvalidRequest("context is missing or not an object; the hook definition says what it must hold (CH-038).")
+        raise InvalidRequest(
+            "context is missing or not an object; the hook definition says what it must hold (CH-038)."
+        )
     for name in CONTEXTS[hook].required:
         if not context.get(name):
             raise InvalidRequest(f"context.{name} is missing or empty; {hook} requires it.")
@@ -156,9 +158,11 @@ def _drafts(value: object, defects: list[str]) -> tuple[dict[str, Any], ...]:
             raise InvalidRequest("context.draftOrders is not a Bundle (CH-158).")
         if not isinstance(value.get("type"), str):
             defects.append("CH-153 draftOrders without type")
-        found = [entry.get("resource") for entry in entries or () if isinstance(entry, dict)] if isinstance(
-            entries, list
-        ) else []
+        found = (
+            [entry.get("resource") for entry in entries or () if isinstance(entry, dict)]
+            if isinstance(entries, list)
+            else []
+        )
     elif isinstance(value, list):
         defects.append("CH-158 draftOrders is a list")
         found = [entry.get("resource", entry) for entry in value if isinstance(entry, dict)]

@@ -121,7 +121,7 @@ def coding_object(coding: Coding) -> dict[str, Any]:
 
 
 def _suggestion(suggestion: Suggestion, uuid: str) -> dict[str, Any]:
-    members = {
+    members: dict[str, Any] = {
         "label": suggestion.label,
         "uuid": uuid,
         "actions": [_action(action) for action in suggestion.actions],

@@ -25,7 +25,9 @@ def blueprint(services: tuple[HookService, ...], store: Store, today: Callable[[
 
     @routes.get("/patients")
     def patients() -> Response:
-        return jsonify([{"slug": p.slug, "title": p.title, "story": p.story, "hook": p.hook} for p in store.synthetic()])
+        return jsonify(
+            [{"slug": p.slug, "title": p.title, "story": p.story, "hook": p.hook} for p in store.synthetic()]
+        )
 
     @routes.get("/patients/<slug>")
     def patient(slug: str) -> Response:

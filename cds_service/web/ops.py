@@ -39,7 +39,7 @@ def blueprint(knowledge: Knowledge, store: Store) -> Blueprint:
                 "name": "pnet-cds",
                 "version": __version__,
                 "about": "Decision support for imaging of neuroendocrine tumours (CDS Hooks 2.0, FHIR R4).",
-                "intendedUse": "Supports a clinician's decision; not the ACR, no qualified mechanism, no medical device.",
+                "intendedUse": "Supports a clinician's decision; not the ACR, not a qualified mechanism or device.",
                 "discovery": "/cds-services",
             }
         )

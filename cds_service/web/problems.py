@@ -79,7 +79,9 @@ def _ours(error: errors.PnetCdsError) -> Response:
 
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:
-    return _ours(errors.BodyTooLarge("The request body is larger than this service accepts; see PNET_CDS_MAX_BODY_BYTES."))
+    return _ours(
+        errors.BodyTooLarge("The request body is larger than this service accepts; see PNET_CDS_MAX_BODY_BYTES.")
+    )
 
 
 def _http(error: HTTPException) -> Response:
@@ -99,4 +101,6 @@ def _unexpected(error: Exception) -> Response:
         place = place.tb_next
     where = f"{place.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{place.tb_lineno}" if place else ""
     logger().error("failed", error=type(error).__name__, where=where)
-    return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "The service failed on this call; the failure was logged.")
+    return _answer(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "The service failed on this call; the failure was logged."
+    )

@@ -19,9 +19,7 @@ from cds_service.store.base import CardRecord, ConsultRecord, Store
 _JSON = ("application/json", "application/fhir+json", "text/json")
 
 
-def blueprint(
-    services: tuple[HookService, ...], parts: Parts, store: Store, now: Callable[[], datetime]
-) -> Blueprint:
+def blueprint(services: tuple[HookService, ...], parts: Parts, store: Store, now: Callable[[], datetime]) -> Blueprint:
     """Discovery and one route for all services."""
     routes = Blueprint("cds_services", __name__)
     by_id = {service.id: service for service in services}
@@ -75,9 +73,7 @@ def _require_json(mimetype: str) -> None:
         raise UnsupportedMediaType("Send the request as application/json.")
 
 
-def _record(
-    service: HookService, outcome: Outcome, parts: Parts, at: datetime, elapsed: float
-) -> ConsultRecord:
+def _record(service: HookService, outcome: Outcome, parts: Parts, at: datetime, elapsed: float) -> ConsultRecord:
     assessment = outcome.assessment
     orders = assessment.orders if assessment else ()
     return ConsultRecord(

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from fhir_profiles import dates
 from fhir_profiles.chart import CODED, TEXT, Chart
-from fhir_profiles.reading import Resource, code_of_status, label_in, labels, matches, normal_text, objects, says, text, words
+from fhir_profiles.reading import (
+    Resource,
+    code_of_status,
+    label_in,
+    labels,
+    matches,
+    normal_text,
+    objects,
+    says,
+    text,
+    words,
+)
 
 _DROPPED = frozenset({"entered-in-error", "refuted"})
 _OVER = frozenset({"inactive", "resolved"})

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from fhir_profiles.chart import Chart
-from fhir_profiles.reading import Resource, label_in, matches, objects, reference_id, status, text, words
-from fhir_profiles.reading import Label
+from fhir_profiles.reading import Label, Resource, label_in, matches, objects, reference_id, status, text, words
 
 _GONE = frozenset({"inactive", "entered-in-error"})
 _USE_OVER = frozenset({"completed", "entered-in-error", "stopped", "intended"})
 _SAFETY = [
-    Label(value="non-mr-conditional", phrases=["mr unsafe", "mri unsafe", "magnetic resonance unsafe", "not mr conditional", "non mr conditional"]),
+    Label(
+        value="non-mr-conditional",
+        phrases=["mr unsafe", "mri unsafe", "magnetic resonance unsafe", "not mr conditional", "non mr conditional"],
+    ),
     Label(value="mr-conditional", phrases=["mr conditional", "mri conditional", "magnetic resonance conditional"]),
     Label(value="none", phrases=["mr safe", "mri safe", "magnetic resonance safe"]),
 ]

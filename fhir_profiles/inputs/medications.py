@@ -5,14 +5,35 @@ from __future__ import annotations
 from fhir_profiles import dates
 from fhir_profiles.chart import CODED, TEXT, Chart, Event
 from fhir_profiles.dates import When
-from fhir_profiles.reading import Label, Resource, label_in, labels, matches, member, objects, reference_id, status, text, words
+from fhir_profiles.reading import (
+    Label,
+    Resource,
+    label_in,
+    labels,
+    matches,
+    member,
+    objects,
+    reference_id,
+    status,
+    text,
+    words,
+)
 from fhir_profiles.terminology import Match
 
 _VOID = frozenset({"entered-in-error", "cancelled", "not-done", "draft", "not-taken"})
 _NOW = frozenset({"active", "in-progress", "on-hold", "intended"})
 _NOT_ORDERS = frozenset({"proposal", "plan", "option"})
 _SYMPTOMS = Label(
-    phrases=["symptom", "symptoms", "symptomatic", "symptom control", "carcinoid syndrome", "flushing", "diarrhea", "diarrhoea"],
+    phrases=[
+        "symptom",
+        "symptoms",
+        "symptomatic",
+        "symptom control",
+        "carcinoid syndrome",
+        "flushing",
+        "diarrhea",
+        "diarrhoea",
+    ],
 )
 
 
@@ -70,8 +91,9 @@ def _read(resource: Resource, chart: Chart, when: When | None) -> None:
 
 def _medication(resource: Resource, chart: Chart) -> object | None:
     """The medication's concept: in the resource, contained, supplied beside it, or by the display of the reference."""
-    if resource.get("medicationCodeableConcept") is not None:
-        return resource["medicationCodeableConcept"]
+    stated: object = resource.get("medicationCodeableConcept")
+    if stated is not None:
+        return stated
     reference = resource.get("medicationReference")
     target = text(member(reference, "reference"))
     for contained in objects(resource.get("contained")):

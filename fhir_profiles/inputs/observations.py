@@ -26,6 +26,7 @@ from fhir_profiles.reading import (
     matches,
     member,
     normal_text,
+    number,
     objects,
     observed,
     reading_defaults,
@@ -48,6 +49,7 @@ _NEGATIVE = ["negative", "not detected", "non reactive", "no", "not pregnant"]
 _HIGH = frozenset({"H", "HH", "HU"})
 _METASTASIS = ["metastasis", "metastases", "metastatic", "liver", "lymph node", "hepatic"]
 _UNIT_NOISE = re.compile(r"\{[^}]*\}|[\s.()\[\]]")
+_GROWTH = ("d1_mm", "d2_mm", "months")
 _DURATIONS = ("months_since_resection", "months_since_last_imaging", "months_since_last_sstr_imaging")
 
 
@@ -94,7 +96,14 @@ def read(resource: Resource, chart: Chart) -> None:
 def _labelled(concept: str, chart: Chart) -> Match:
     row = chart.terminology.concepts[concept]
     return Match(
-        concept=row.key, kind=row.kind, label=row.label, code="", display=row.label, certain=False, role=row.role, fact=row.fact
+        concept=row.key,
+        kind=row.kind,
+        label=row.label,
+        code="",
+        display=row.label,
+        certain=False,
+        role=row.role,
+        fact=row.fact,
     )
 
 
@@ -192,11 +201,11 @@ def _growth(reading: _Reading) -> None:
     for part in objects(reading.resource.get("component")):
         name = word_of(part.get("code")).replace("-", "_")
         found = amount(part)
-        if name in ("d1_mm", "d2_mm", "months") and found is not None and found.exact:
+        if name in _GROWTH and found is not None and found.exact:
             converted = convert(found, "mo" if name == "months" else "mm", fixed_unit=True)
             if converted is not None:
                 values[name] = converted.low
-    if len(values) == 3:
+    if len(values) == len(_GROWTH):
         reading.claim("recist", TumourGrowth(values["d1_mm"], values["d2_mm"], values["months"]))
     else:
         reading.skip("components d1-mm, d2-mm and months are not all there", "recist")
@@ -396,9 +405,7 @@ def _pregnancy_test(reading: _Reading) -> None:
     """A positive qualitative test counts; a negative one, or a number, proves nothing here."""
     resource = reading.resource
     written = normal_text(words(resource.get("valueCodeableConcept")) or text(resource.get("valueString")))
-    positive = resource.get("valueBoolean") is True or (
-        says(written, _POSITIVE) and not says(written, _NEGATIVE)
-    )
+    positive = resource.get("valueBoolean") is True or (says(written, _POSITIVE) and not says(written, _NEGATIVE))
     window = reading_defaults().windows.pregnancy_test_days
     if positive and dates.within(reading.when, reading.chart.today, window):
         reading.claim("pregnant", True, rank=1)
@@ -440,9 +447,9 @@ def above_reference(resource: Resource) -> bool | None:
     for limits in objects(resource.get("referenceRange")):
         high = limits.get("high")
         limit = member(high, "value")
-        if found is not None and isinstance(limit, int | float) and not isinstance(limit, bool):
-            if unit_of(high) in ("", found.unit):
-                return found.low > limit
+        stated = number(limit)
+        if found is not None and stated is not None and unit_of(high) in ("", found.unit):
+            return found.low > stated
     return None
 
 

@@ -11,7 +11,9 @@ _SEXES = ("male", "female", "other")
 
 def read(resource: Resource, chart: Chart) -> None:
     """``age_years`` in completed years from the birth date, ``sex`` from administrative gender."""
-    chart.deceased = chart.deceased or resource.get("deceasedBoolean") is True or bool(text(resource.get("deceasedDateTime")))
+    chart.deceased = (
+        chart.deceased or resource.get("deceasedBoolean") is True or bool(text(resource.get("deceasedDateTime")))
+    )
     _age(resource, chart)
     gender = text(resource.get("gender")).lower()
     if gender in _SEXES:

@@ -6,19 +6,40 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fhir_profiles.chart import CODED, TEXT
-from fhir_profiles.reading import label_in, labels, matches, normal_text, objects, says, words
+from fhir_profiles.reading import codings, label_in, labels, matches, member, normal_text, objects, says, text, words
 from fhir_profiles.terminology import Match, Terminology
 
 _IMAGING = "procedure-imaging"
 _FALSE_FRIENDS = "mr-ct-broad-false-friends"
+_CT_ABDOMEN_OPEN = "41806-1"
 _TRACER_OPEN = frozenset({"pet-ct-skull-base-mid-thigh", "pet-ct-whole-body", "pet-only"})
 _BY_TRACER = {"sstr": "pet-ct-sstr", "fdg": "pet-ct-fdg", "fdopa": "pet-ct-fdopa"}
 _MR = ["mri", "mr", "magnetic resonance", "mrcp"]
 _CT = ["ct", "cat scan", "computed tomography", "tomography"]
 _NUCLEAR = ["pet", "spect", "scintigraphy", "pet ct", "positron"]
 _ULTRASOUND = ["ultrasound", "us", "sonography", "ultrasonography"]
-_CONTRAST = ["with contrast", "with iv contrast", "with and without contrast", "without and with contrast", "w contrast", "contrast enhanced"]
-_REGION = ["abdomen", "abdominal", "pelvis", "abdomen pelvis", "pancreas", "pancreatic", "liver", "hepatic", "whole body", "mid thigh", "enterography", "bowel"]
+_CONTRAST = [
+    "with contrast",
+    "with iv contrast",
+    "with and without contrast",
+    "without and with contrast",
+    "w contrast",
+    "contrast enhanced",
+]
+_REGION = [
+    "abdomen",
+    "abdominal",
+    "pelvis",
+    "abdomen pelvis",
+    "pancreas",
+    "pancreatic",
+    "liver",
+    "hepatic",
+    "whole body",
+    "mid thigh",
+    "enterography",
+    "bowel",
+]
 _ABDOMEN = ["abdomen", "abdominal"]
 
 
@@ -44,14 +65,14 @@ class Study:
 
 def study(concept: object, terminology: Terminology, extra: object = None) -> Study | None:
     """The study a concept names; ``extra`` holds order details and notes. None when it is no imaging of interest."""
-    details = [detail for detail in objects(extra)]
+    details = list(objects(extra))
     found = [match for match in matches(concept, terminology) if match.kind == _IMAGING]
     written = " ; ".join(filter(None, (words(concept), *(words(detail) for detail in details))))
     if any(match.concept == _FALSE_FRIENDS for match in found):
         return None
-    label = words(concept) or (found[0].display if found else "")
+    label = _name(concept) or (found[0].display if found else "")
     if not found:
-        return _from_text(words(concept), written)
+        return _from_text(label or words(concept))
     tracer = _tracer((concept, *details), written, terminology)
     specific = _most_specific(found, terminology)
     keys = {key for match in specific if (key := _key(match, tracer, written))}
@@ -59,6 +80,12 @@ def study(concept: object, terminology: Terminology, extra: object = None) -> St
         key = keys.pop()
         return Study(key, frozenset(), None, CODED, label, tuple(m.concept for m in specific))
     return _without_key(specific, keys, tracer, label)
+
+
+def _name(concept: object) -> str:
+    """What the order calls itself: its text, else the first display."""
+    written = text(member(concept, "text"))
+    return written or next((coding.display for coding in codings(concept) if coding.display), "")
 
 
 def _key(match: Match, tracer: str | None, written: str) -> str | None:
@@ -80,7 +107,7 @@ def _without_key(specific: list[Match], keys: set[str], tracer: str | None, labe
         question = "its codes name different studies"
     elif any(match.concept in _TRACER_OPEN for match in specific) and tracer is None:
         question = "the tracer is not stated"
-    elif any(match.concept.endswith("-nos") or match.code in ("41806-1",) for match in specific):
+    elif any(match.concept.endswith("-nos") or match.code == _CT_ABDOMEN_OPEN for match in specific):
         question = "the use of contrast is not stated"
     return Study(None, attributes, modality, CODED, label, tuple(m.concept for m in specific), question)
 
@@ -104,8 +131,8 @@ def _tracer(concepts: Iterable[object], written: str, terminology: Terminology) 
     return named.pop() if len(named) == 1 else None
 
 
-def _from_text(name: str, written: str) -> Study | None:
-    """A study ordered as text: a reviewed name has a key; other abdominal or whole-body imaging is merely recognised."""
+def _from_text(name: str) -> Study | None:
+    """A study ordered as text: a reviewed name has a key; other imaging of the region is merely recognised."""
     label = label_in(name, labels().study)
     if label:
         return Study(label.procedure, frozenset(), None, TEXT, name)

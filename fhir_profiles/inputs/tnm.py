@@ -60,9 +60,7 @@ def _t(resource: Resource, chart: Chart, digit: str, letter: str, edition: str |
 def _n(resource: Resource, chart: Chart, digit: str, _letter: str, _edition: str | None, when: When | None) -> None:
     if digit == "X":
         return
-    chart.claim(
-        "nodes", "negative" if digit == "0" else "positive", resource, when=when, label=f"recorded N{digit}"
-    )
+    chart.claim("nodes", "negative" if digit == "0" else "positive", resource, when=when, label=f"recorded N{digit}")
 
 
 def _m(resource: Resource, chart: Chart, digit: str, letter: str, _edition: str | None, when: When | None) -> None:
