@@ -15,7 +15,8 @@ from random import Random
 from typing import Any, Final
 from uuid import UUID
 
-BASE: Final = "https://pnet-cds.example.org/fhir"
+from cds_service.domain.terms import FHIR_BASE
+
 LAST: Final = datetime(2026, 11, 19, 18, 0, tzinfo=UTC)
 """The evening before the day of the bundled stories: every added result lies before it."""
 YEARS: Final = 15
@@ -91,7 +92,7 @@ def large_chart(observations: int = 5000, seed: int = 7, slug: str = "incidental
     bundle: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
     patient = _patient_id(bundle)
     for resource in _results(observations, Random(seed), patient):
-        bundle["entry"].append({"fullUrl": f"{BASE}/Observation/{resource['id']}", "resource": resource})
+        bundle["entry"].append({"fullUrl": f"{FHIR_BASE}/Observation/{resource['id']}", "resource": resource})
     return bundle
 
 

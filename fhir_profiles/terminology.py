@@ -17,10 +17,11 @@ from typing import Any, Literal
 import msgspec
 
 from cds_service.domain.facts import FACTS
+from cds_service.domain.terms import FHIR_BASE
 from cds_service.errors import TerminologyError
 
-LOCAL_SYSTEM = "https://pnet-cds.example.org/fhir/CodeSystem/pnet-cds-local"
-"""The project-local CodeSystem; the one place its address is written in Python."""
+LOCAL_SYSTEM = f"{FHIR_BASE}/CodeSystem/pnet-cds-local"
+"""The project-local CodeSystem."""
 
 _TABLES = (
     "conditions",

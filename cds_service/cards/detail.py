@@ -36,7 +36,7 @@ _SHOWN_FACTS: Final = (
     "months_since_last_imaging",
     *wording.SAFETY_FACTS,
 )
-_MOST_MISSING: Final = 4
+_MOST_MISSING: Final = 6
 _MOST_ADVICE: Final = 6
 _MOST_PROBLEMS: Final = 8
 _MOST_RULES: Final = 3
@@ -168,14 +168,16 @@ def patient_advice(consultation: Consultation) -> str:
 def open_points(consultation: Consultation, draft: DraftOrder | None = None) -> str:
     """What is not on record, and which rules it would decide; the most decisive first."""
     nearly = consultation.assessment.nearly
-    deciding: dict[str, list[str]] = {}
+    rules_by_fact: dict[str, list[str]] = {}
     for prefix in _DECISIVE:
         for rule, names in nearly.items():
             if rule.startswith(prefix):
                 for name in names:
-                    deciding.setdefault(name, []).append(rule)
+                    rules_by_fact.setdefault(name, []).append(rule)
     for name in consultation.assessment.missing:
-        deciding.setdefault(name, [])
+        rules_by_fact.setdefault(name, [])
+    deciding = dict(sorted(rules_by_fact.items(), key=lambda item: _decisiveness(item[1])))
+    deciding.pop("days_since_same_procedure", None)  # no earlier study on record is the rule, not a gap
     lines = [draft.open_question[:1].upper() + draft.open_question[1:]] if draft and draft.open_question else []
     for name, rules in list(deciding.items())[:_MOST_MISSING]:
         lines.append(f"{wording.fact_name(name)}: {_would_settle(rules)}")
@@ -183,6 +185,13 @@ def open_points(consultation: Consultation, draft: DraftOrder | None = None) -> 
     if rest > 0:
         lines.append(f"and {rest} more facts, listed in the assessment")
     return section("Not on record", lines)
+
+
+def _decisiveness(rules: list[str]) -> tuple[int, int]:
+    """Facts that decide the scenario come first, then safety, grade and stage; among them those many rules ask for."""
+    if not rules:
+        return len(_DECISIVE), 0
+    return next(n for n, prefix in enumerate(_DECISIVE) if rules[0].startswith(prefix)), -len(rules)
 
 
 def _would_settle(rules: list[str]) -> str:

@@ -8,13 +8,21 @@ from cds_service.cards import detail, wording
 from cds_service.cards.markdown import cut, document, escape, plain
 from cds_service.cards.suggestions import replace_order
 from cds_service.domain.findings import DraftOrder, OrderAssessment
-from cds_service.domain.terms import CRITICAL, INFO, NOT_RATED, USUALLY_APPROPRIATE, USUALLY_NOT_APPROPRIATE, WARNING
+from cds_service.domain.terms import (
+    CRITICAL,
+    FHIR_BASE,
+    INFO,
+    NOT_RATED,
+    USUALLY_APPROPRIATE,
+    USUALLY_NOT_APPROPRIATE,
+    WARNING,
+)
 from cds_service.knowledge.model import Knowledge
 from cds_service.protocol.response import SUMMARY_LIMIT, Card, Coding, Link, Source
 from cds_service.service import Consultation
 
 _TOPICS: Final = "http://terminology.hl7.org/CodeSystem/cdshooks-card-type"
-_REASONS: Final = "https://pnet-cds.example.org/fhir/CodeSystem/override-reason"
+_REASONS: Final = f"{FHIR_BASE}/CodeSystem/override-reason"
 _NAME_IN_SUMMARY: Final = 48
 DUPLICATE: Final = "SAF-15"
 

@@ -13,7 +13,7 @@ from typing import Any
 from cds_service.clinical import imaging
 from cds_service.clinical.conditions import FALSE, evaluate
 from cds_service.clinical.followup import Timing, timing, trigger
-from cds_service.clinical.grading import Grading, grading
+from cds_service.clinical.grading import GRADED_BY, Grading, grading
 from cds_service.clinical.markers import eligibility, markers
 from cds_service.clinical.situation import (
     NOT_TRUE_UNLESS_RECORDED,
@@ -108,7 +108,8 @@ def _grade(facts: Facts, situation: dict[str, Any], in_scope: bool, knowledge: K
     situation["grade_2019"] = graded.grade.who2019
     situation["grade_warnings"] = graded.warnings
     trail.fired(*graded.rules, *graded.warnings)
-    trail.lacks(graded.missing)
+    for name in graded.missing:
+        trail.lacks([name], GRADED_BY[name])
     return graded
 
 
@@ -119,7 +120,8 @@ def _stage(facts: Facts, situation: dict[str, Any], in_scope: bool, knowledge: K
     situation["n_not_assessable"] = any(stage.n == "NX" for stage in stages)
     situation["m_unknown"] = any(stage.m is None for stage in stages)
     trail.fired(*staged.rules)
-    trail.lacks(staged.missing)
+    for rule, names in staged.missing.items():
+        trail.lacks(names, rule)
     return staged
 
 

@@ -14,6 +14,8 @@ from cds_service.knowledge.model import BandRow, ClassRow, Knowledge, LimitsRow,
 
 _ORDER = ("G1", "G2", "G3")
 _HIGH = _ORDER[-1]
+GRADED_BY = {"differentiation": "GRD-25", "ki67_percent": "GRD-06", "mitoses": "GRD-06"}
+"""The rule that asks for each input of the grade."""
 
 
 @dataclass(frozen=True, slots=True)

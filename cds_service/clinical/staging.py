@@ -8,7 +8,7 @@ silence. Unknown metastases give no stage (TNM-25).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cds_service.clinical.conditions import evaluate
@@ -27,23 +27,24 @@ class Staging:
     tnm: Mapping[str, Stage]
     primary_system: str | None
     rules: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Facts that could have changed a category, by the rule that asks for them."""
 
 
 class _Axis:
-    """Outcome of one axis of one system."""
+    """Outcome of one axis of one system; ``missing`` pairs a rule with a fact it lacked."""
 
     __slots__ = ("missing", "row", "value")
 
     def __init__(self, rules: Iterable[Rule[StagingRow]], situation: Mapping[str, Any]) -> None:
         self.row: StagingRow | None = None
-        self.missing: list[str] = []
+        self.missing: list[tuple[str, str]] = []
         for rule in rules:
             outcome = evaluate(rule.condition, situation)
             if outcome.value:
                 self.row = rule.row
                 break
-            self.missing += outcome.lacking
+            self.missing += [(rule.row.rule_id, name) for name in outcome.lacking]
         self.value = self.row.value if self.row else None
 
 
@@ -56,14 +57,21 @@ def staging(facts: Facts, situation: Mapping[str, Any], knowledge: Knowledge) ->
     seen = dict(situation) | _nodes_by_station(facts, knowledge)
     tnm: dict[str, Stage] = {}
     rules: list[str] = []
-    missing: list[str] = []
+    missing: list[tuple[str, str]] = []
     for system in systems:
         tnm[system] = _stage(site, system, seen, knowledge, rules, missing)
     if systems:
         rules.append(knowledge.applicability.rule_id)
     if any(stage.m is None for stage in tnm.values()):
         rules.append("TNM-25")
-    return Staging(tnm, _primary(facts, situation, tnm, knowledge), tuple(rules), tuple(missing))
+    return Staging(tnm, _primary(facts, situation, tnm, knowledge), tuple(rules), _by_rule(missing))
+
+
+def _by_rule(missing: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, dict[str, None]] = {}
+    for rule, name in missing:
+        found.setdefault(rule, {})[name] = None
+    return {rule: tuple(names) for rule, names in found.items()}
 
 
 def _applicable(situation: Mapping[str, Any], site: str, knowledge: Knowledge) -> list[str]:
@@ -121,7 +129,7 @@ def _stage(
     situation: Mapping[str, Any],
     knowledge: Knowledge,
     rules: list[str],
-    missing: list[str],
+    missing: list[tuple[str, str]],
 ) -> Stage:
     t, n, m = (_Axis(knowledge.staging.get((site, system, axis), ()), situation) for axis in ("T", "N", "M"))
     for axis in (t, n, m):
@@ -138,7 +146,7 @@ def _stage(
         if_m0, rule = _group(site, system, t_value, n_value, "M0", knowledge)
     if rule:
         rules.append(rule)
-    count_unknown = n.value == "N1" and "nodes_positive_count" in n.missing
+    count_unknown = n.value == "N1" and any(name == "nodes_positive_count" for _, name in n.missing)
     return Stage(t_value, n_value, m.value, group, if_m0, as_recorded, count_unknown)
 
 

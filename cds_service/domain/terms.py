@@ -10,6 +10,9 @@ from typing import Final
 
 from cds_service.domain.facts import FACTS, FactSpec, Kind
 
+FHIR_BASE: Final = "https://pnet-cds.example.org/fhir"
+"""Base of everything this project names in FHIR; the one place it is written in Python."""
+
 SCENARIOS: Final = (
     "pnet-initial-staging",
     "pnet-local-staging",

@@ -9,6 +9,7 @@ from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from cds_service import errors
+from cds_service.domain.terms import FHIR_BASE
 from cds_service.observability import logger
 
 STATUS: Final[dict[type[errors.PnetCdsError], HTTPStatus]] = {
@@ -41,7 +42,7 @@ _ISSUE_CODES: Final = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "not-supported",
     HTTPStatus.SERVICE_UNAVAILABLE: "transient",
 }
-_SLUGS: Final = "https://pnet-cds.example.org/fhir/CodeSystem/errors"
+_SLUGS: Final = f"{FHIR_BASE}/CodeSystem/errors"
 
 
 def outcome(status: HTTPStatus, slug: str, message: str) -> dict[str, Any]:
