@@ -52,7 +52,10 @@ def read_chart(
     for resource in distinct:
         kind = resource.get("resourceType")
         reader = READERS.get(kind) if isinstance(kind, str) else None
-        if reader is None or not _ours(resource, chart):
+        if reader is None:
+            continue
+        if not _ours(resource, chart):
+            complete = complete and kind != "Condition"  # what it hides is unknown, not absent
             continue
         if kind == "Encounter" and (not encounter_id or text(resource.get("id")) != encounter_id):
             continue
@@ -100,6 +103,8 @@ def _ours(resource: Resource, chart: Chart) -> bool:
     if not text(member(reference, "reference")):
         return True  # the query was for this patient; servers may leave the reference out or give an identifier
     if reference_id(reference, "Patient") == chart.patient_id:
+        return True
+    if text(member(reference, "reference")) == f"urn:uuid:{chart.patient_id}":
         return True
     chart.skip(resource, "the resource is about another patient")
     return False

@@ -78,8 +78,8 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
             "context is missing or not an object; the hook definition says what it must hold (CH-038)."
         )
     for name in CONTEXTS[hook].required:
-        if not context.get(name):
-            raise InvalidRequest(f"context.{name} is missing or empty; {hook} requires it.")
+        if context.get(name) in (None, ""):
+            raise InvalidRequest(f"context.{name} is missing; {hook} requires it.")
     defects += [f"CH-151 context.{name}" for name in CONTEXTS[hook].expected if not _text(context.get(name))]
     return HookRequest(
         hook=hook,
@@ -154,7 +154,7 @@ def _drafts(value: object, defects: list[str]) -> tuple[dict[str, Any], ...]:
         return ()
     if isinstance(value, dict):
         entries = value.get("entry")
-        if value.get("resourceType") != "Bundle":
+        if value and value.get("resourceType") != "Bundle":
             raise InvalidRequest("context.draftOrders is not a Bundle (CH-158).")
         if not isinstance(value.get("type"), str):
             defects.append("CH-153 draftOrders without type")

@@ -148,6 +148,10 @@ def _observation(reading: _Reading) -> None:
 def _plain(reading: _Reading, spec: FactSpec) -> None:
     """A fact said with its own code."""
     resource = reading.resource
+    window = _WINDOWS.get(spec.name)
+    if window is not None and not dates.within(reading.when, reading.chart.today, window()):
+        reading.chart.skip(resource, "the value is undated or older than its window")
+        return
     if spec.kind is Kind.NUMBER:
         _number(reading, spec)
     elif spec.kind is Kind.FLAG:
@@ -470,6 +474,12 @@ def _mri_contraindicated(reading: _Reading) -> None:
     if value:
         reading.chart.implants.append(("non-mr-conditional", reading.resource, reading.label))
 
+
+_WINDOWS: dict[str, Callable[[], float]] = {
+    "pregnant": lambda: reading_defaults().windows.pregnancy_days,
+    "egfr": lambda: reading_defaults().windows.egfr_days,
+}
+"""Facts that speak for today only for a while, whichever code says them."""
 
 _ROLES: dict[str, Callable[[_Reading], None]] = {
     "observation": _observation,

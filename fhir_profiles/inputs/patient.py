@@ -36,4 +36,5 @@ def _age(resource: Resource, chart: Chart) -> None:
     if age is None:
         chart.skip(resource, "birthDate is partial and leaves the age open by a year", "age_years")
         return
-    chart.claim("age_years", age, resource, how="derived", label="birth date")
+    today = dates.parse(chart.today.isoformat())
+    chart.claim("age_years", age, resource, when=today, how="derived", label="birth date")
