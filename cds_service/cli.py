@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from cds_service import __version__
+from cds_service.checks import find_problems, overdue
 from cds_service.consult import Consulted, from_bundle, from_facts
 from cds_service.errors import FactsError, PnetCdsError
 from cds_service.explain import print_assessment, print_cards
@@ -177,26 +178,33 @@ def call(slug: str, hook: str | None, url: str, as_json: bool) -> None:
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def check(as_json: bool) -> None:
-    """Check installation, guideline tables and code tables. Exit status 1 if anything is wrong."""
+    """Check installation, guideline tables, code tables and what is written. Exit status 1 if anything is wrong."""
     check_installation()
     knowledge, terminology = load_knowledge(), load_terminology()
-    overdue = [row.id for row in knowledge.expired(date.today())]
-    result = {
+    problems = find_problems(knowledge, terminology)
+    result: dict[str, Any] = {
         "knowledge": {"version": knowledge.version, "hash": knowledge.hash},
         "rows": len(knowledge.rows),
         "rules": len(knowledge.rule_rows),
         "sources": len(knowledge.sources),
         "concepts": len(terminology.concepts),
         "codes": sum(len(concept.codes) for concept in terminology.concepts.values()),
-        "past_review": overdue,
+        "past_review": overdue(knowledge, date.today()),
+        "problems": problems,
     }
     if as_json:
         click.echo(json.dumps(result))
-        return
-    click.echo(f"knowledge {knowledge.version} ({knowledge.hash}): {result['rows']} rows for {result['rules']} rules")
-    click.echo(f"every row cites one of {result['sources']} sources")
-    click.echo(f"{result['codes']} codes for {result['concepts']} concepts, each with one meaning")
-    click.echo(f"past their review date: {', '.join(overdue) or 'none'}")
+    else:
+        click.echo(
+            f"knowledge {knowledge.version} ({knowledge.hash}): {result['rows']} rows for {result['rules']} rules\n"
+            f"every row cites one of {result['sources']} sources\n"
+            f"{result['codes']} codes for {result['concepts']} concepts, each with one meaning\n"
+            f"past their review date: {', '.join(result['past_review']) or 'none'}\n"
+            f"problems: {len(problems)}"
+        )
+        for problem in problems:
+            click.echo(f"  {problem}")
+    sys.exit(int(bool(problems)))
 
 
 def main() -> None:
