@@ -280,6 +280,7 @@ class Labels(msgspec.Struct, frozen=True):
     possibility: list[str]
     other_person: list[str]
     history: list[str]
+    lookalike: list[str]
     tumour: list[Label]
     site: list[Label]
     subsite: list[Label]
@@ -318,12 +319,10 @@ def says(normal: str, phrases: list[str]) -> bool:
 
 
 def label_in(value: str, group: list[Label]) -> Label | None:
-    """The first label that the text is (``names``) or contains (``phrases``)."""
-    normal = normal_text(value)
-    if not normal:
-        return None
+    """The first label that the text, or a part of it between semicolons, is (``names``) or contains (``phrases``)."""
+    parts = [part for part in map(normal_text, value.split(";")) if part]
     return next(
-        (label for label in group if normal in label.names or says(normal, label.phrases)),
+        (label for label in group if any(part in label.names or says(part, label.phrases) for part in parts)),
         None,
     )
 

@@ -40,7 +40,9 @@ FACT: Final = {
     "nodes": "regional nodes",
     "metastases": "metastases",
     "baseline_staging_done": "baseline staging",
-    "management_strategy": "strategy",
+    "management_strategy": "management strategy",
+    "extension": "extension beyond the organ",
+    "depth": "depth of invasion",
     "curative_resection": "complete resection",
     "disease_dominance": "where most of the tumour is",
     "liver_tumour_share_percent": "share of the tumour in the liver",
@@ -99,6 +101,35 @@ def fact_value(name: str, value: object) -> str:
     if isinstance(value, TumourGrowth):
         return f"{value.d1_mm:g} mm to {value.d2_mm:g} mm in {value.months:.1f} months"
     return escape(str(value).replace("-", " ")).replace("\\", "") if spec.kind is Kind.WORD else escape(str(value))
+
+
+_OPERATORS: Final = {
+    "above": "above {}",
+    "at_least": "from {}",
+    "below": "below {}",
+    "at_most": "up to {}",
+    "contains": "includes {}",
+    "contains_all": "includes all of {}",
+    "only": "only {}",
+    "lacks": "without {}",
+    "not": "other than {}",
+    "unless": "not {}",
+}
+
+
+def test_words(operand: object) -> str:
+    """What a row asks of a fact, for people: ``below 30``, ``active surveillance``, ``includes liver``."""
+    if isinstance(operand, bool):
+        return "yes" if operand else "no"
+    if isinstance(operand, list):
+        return " or ".join(test_words(item) for item in operand)
+    if isinstance(operand, dict):
+        if "empty" in operand:
+            return "none" if operand["empty"] else "any"
+        if "known" in operand:
+            return "recorded" if operand["known"] else "not recorded"
+        return " and ".join(_OPERATORS[name].format(test_words(value)) for name, value in operand.items())
+    return str(operand).replace("-", " ")
 
 
 def evidence_line(item: Evidence) -> str:

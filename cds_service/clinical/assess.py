@@ -98,7 +98,8 @@ def _scenario(situation: Mapping[str, Any], intent: str, knowledge: Knowledge, t
     defaults = {name: False for name in NOT_TRUE_UNLESS_RECORDED if situation[name] is None}
     chosen = imaging.scenario({**situation, **defaults, "order_intent": intent}, knowledge)
     trail.fired(chosen.rule)
-    trail.lacks(chosen.missing, chosen.rule)
+    for rule, names in chosen.missing.items():
+        trail.lacks(names, rule)
     return chosen
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cds_service.clinical.conditions import evaluate
@@ -23,23 +23,29 @@ _ABDOMEN_ONLY = ("mri-abd-wwo", "ct-abd-w")
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """The scenario, the row that chose it, and the facts that could have led elsewhere."""
+    """The scenario, the rule that chose it, and by row the facts that could have led elsewhere."""
 
     name: str
     rule: str
-    missing: tuple[str, ...] = ()
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reason: str = ""
 
 
 def scenario(situation: Mapping[str, Any], knowledge: Knowledge) -> Scenario:
     """First row of the selection list known to be true (SEL rules)."""
-    missing: list[str] = []
+    missing: dict[str, tuple[str, ...]] = {}
     for rule in knowledge.selection:
         outcome = evaluate(rule.condition, situation)
         if outcome.value:
-            missing += [name for name in rule.row.missing if situation.get(name) is None]
-            return Scenario(rule.row.scenario, rule.row.rule_id, tuple(dict.fromkeys(missing)), rule.row.reason)
-        missing += outcome.lacking
+            asked = tuple(name for name in rule.row.missing if situation.get(name) is None)
+            return Scenario(
+                rule.row.scenario,
+                rule.row.rule_id,
+                missing | ({rule.row.id: asked} if asked else {}),
+                rule.row.reason,
+            )
+        if outcome.lacking:
+            missing[rule.row.id] = outcome.lacking
     raise AssertionError("the selection list ends with a row for every pancreatic primary")  # pragma: no cover
 
 

@@ -173,13 +173,14 @@ class _State:
         if says(normal, known.negation) or says(normal, known.other_person):
             return
         possible = says(normal, known.possibility)
-        tumour = label_in(normal, known.tumour)
-        if tumour:
-            self._text_tumour(tumour, normal, written, possible=possible)
-            return
         syndrome = label_in(normal, known.syndrome)
-        if syndrome and not possible:
-            self._tumour("syndrome", dict(syndrome.facts), TEXT, written)
+        if syndrome:
+            if not possible:
+                self._tumour("syndrome", dict(syndrome.facts), TEXT, written)
+            return
+        tumour = label_in(normal, known.tumour)
+        if tumour and not says(normal, known.lookalike):
+            self._text_tumour(tumour, normal, written, possible=possible)
             return
         label = label_in(normal, known.condition)
         if label and not possible and not says(normal, known.history):
