@@ -13,7 +13,7 @@ from cds_service.errors import FactsError
 from cds_service.interchange import assessment_object, read_facts, read_orders
 from cds_service.knowledge.model import Knowledge
 from fhir_profiles.facts import read_chart
-from fhir_profiles.orders import imaging_drafts, indications, with_history
+from fhir_profiles.orders import imaging_orders, indications, with_history
 from fhir_profiles.terminology import Terminology
 
 
@@ -67,7 +67,7 @@ def from_bundle(
         raise FactsError(f"expected exactly one Patient in the Bundle, found {len(patients)}")
     patient_id = str(patients[0].get("id"))
     ordered = _ordered(resources, references)
-    drafts = imaging_drafts(ordered, patient_id, terminology)
+    drafts = imaging_orders(ordered, patient_id, terminology)
     encounter = next((str(r.get("id")) for r in resources if r.get("resourceType") == "Encounter"), None)
     chart = read_chart(
         [resource for resource in resources if resource not in ordered],

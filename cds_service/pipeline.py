@@ -20,10 +20,11 @@ from cds_service.interchange import assessment_object
 from cds_service.knowledge.model import Knowledge
 from cds_service.protocol.request import HookRequest, parse_request
 from cds_service.protocol.response import Card, card_object
-from cds_service.service import Consultation, HookService, Input
+from cds_service.service import Booking, Consultation, HookService, Input, Subject
+from fhir_profiles.appointments import imaging_bookings
 from fhir_profiles.facts import read_chart
 from fhir_profiles.inputs import INPUTS, quick_tests
-from fhir_profiles.orders import imaging_drafts, indications, with_history
+from fhir_profiles.orders import imaging_orders, indications, planned_studies, with_history
 from fhir_profiles.terminology import Terminology
 from fhir_profiles.versions import refuse_older_versions
 
@@ -71,29 +72,25 @@ def answer(service: HookService, body: bytes, parts: Parts) -> Outcome:
     """
     request = parse_request(body, service.hook)
     drafts = _drafts(service, request, parts)
-    if service.about_orders and not drafts.subjects:
-        return Outcome(parts.new_id(), {"cards": []}, defects=request.defects)
+    if service.subject is Subject.DRAFTS and not drafts.subjects:
+        return _nothing(request, parts)
     received = receive(request.prefetch, _inputs(service), quick_tests(parts.terminology))
     _require(service, received)
     refuse_older_versions(received.resources)
+    drafts, bookings = _from_chart(service, request, received, drafts, parts)
+    if service.subject in (Subject.DISPATCHED, Subject.APPOINTMENTS) and not (drafts.subjects or bookings):
+        return _nothing(request, parts)
     chart = _chart(request, drafts.all, received, service, parts)
     if chart.deceased or (not chart.nen_evidence and chart.facts.nen_status is not None):
-        return Outcome(parts.new_id(), {"cards": []}, defects=request.defects)
-    ordered = with_history(drafts.all, chart.days_since)
-    knowledge = parts.knowledge.on(parts.today())
-    assessed = assess_chart(chart, tuple(draft.order for draft in ordered), knowledge)
-    consultation = Consultation(
-        patient_id=request.patient_id,
-        assessment=assessed.assessment,
-        chart=assessed.chart,
-        knowledge=knowledge,
-        drafts=ordered,
-        subjects=len(drafts.subjects),
-        drafted=frozenset(draft.order.procedure for draft in ordered if draft.order.procedure),
-        failed=tuple(key for key, state in received.states.items() if state is State.ERROR),
-    )
+        return _nothing(request, parts)
+    consultation = _consult(request, drafts, bookings, chart, received, parts)
     cards = service.respond(consultation) if chart.nen_evidence else ()
     return _issue(cards, consultation, request, parts)
+
+
+def _nothing(request: HookRequest, parts: Parts) -> Outcome:
+    """There is nothing to say about this call."""
+    return Outcome(parts.new_id(), {"cards": []}, defects=request.defects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +105,9 @@ class _Drafts:
 
 def _drafts(service: HookService, request: HookRequest, parts: Parts) -> _Drafts:
     """Imaging drafts to speak about, and the others; order-select speaks about the selected ones only."""
-    if not service.about_orders:
+    if service.subject is not Subject.DRAFTS:
         return _Drafts()
-    found = imaging_drafts(request.drafts, request.patient_id, parts.terminology)
+    found = imaging_orders(request.drafts, request.patient_id, parts.terminology)
     if service.hook != "order-select":
         return _Drafts(found)
     chosen = {selection.rpartition("/")[2] for selection in request.selections}
@@ -118,6 +115,57 @@ def _drafts(service: HookService, request: HookRequest, parts: Parts) -> _Drafts
     return _Drafts(
         tuple(draft for draft, yes in zip(found, selected, strict=True) if yes),
         tuple(draft for draft, yes in zip(found, selected, strict=True) if not yes),
+    )
+
+
+def _from_chart(
+    service: HookService, request: HookRequest, received: Received, drafts: _Drafts, parts: Parts
+) -> tuple[_Drafts, tuple[Booking, ...]]:
+    """Dispatched orders and booked studies, which the call names and the chart holds."""
+    if service.subject is Subject.DISPATCHED:
+        orders = {reference.rpartition("/")[2]: reference for reference in request.dispatched}
+        held = [resource for resource in received.resources if str(resource.get("id")) in orders]
+        if not held:
+            raise PrefetchMissing(
+                "None of context.dispatchedOrders is among the prefetched plannedServices; "
+                "prefetch the dispatched ServiceRequests."
+            )
+        return _Drafts(imaging_orders(held, request.patient_id, parts.terminology)), ()
+    if service.subject is Subject.APPOINTMENTS:
+        ordered = {
+            str(resource.get("id")): resource
+            for resource in received.resources
+            if resource.get("resourceType") == "ServiceRequest"
+        }
+        return drafts, imaging_bookings(request.appointments, ordered, parts.terminology)
+    return drafts, ()
+
+
+def _consult(
+    request: HookRequest,
+    drafts: _Drafts,
+    bookings: tuple[Booking, ...],
+    chart: PatientFacts,
+    received: Received,
+    parts: Parts,
+) -> Consultation:
+    """Assess the chart and put together what a hook may choose from."""
+    ordered = with_history(drafts.all, chart.days_since)
+    knowledge = parts.knowledge.on(parts.today())
+    assessed = assess_chart(chart, tuple(draft.order for draft in ordered), knowledge)
+    return Consultation(
+        patient_id=request.patient_id,
+        encounter_id=request.encounter_id,
+        today=parts.today(),
+        assessment=assessed.assessment,
+        chart=assessed.chart,
+        knowledge=knowledge,
+        drafts=ordered,
+        subjects=len(drafts.subjects),
+        drafted=frozenset(draft.order.procedure for draft in ordered if draft.order.procedure),
+        failed=tuple(key for key, state in received.states.items() if state is State.ERROR),
+        planned=planned_studies(received.resources, parts.terminology),
+        bookings=bookings,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
 
 from cds_service.domain.findings import Assessment, DraftOrder, PatientFacts
 from cds_service.knowledge.model import Knowledge
@@ -23,19 +25,49 @@ class Input:
         return self.query.split("?")[0].split("/")[0]
 
 
+class Subject(StrEnum):
+    """What a service's answer is about; without it in the call there is nothing to say."""
+
+    CHART = "chart"
+    DRAFTS = "drafts"
+    DISPATCHED = "dispatched"
+    APPOINTMENTS = "appointments"
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A proposed appointment for imaging.
+
+    Attributes:
+        reference: ``Appointment/<id>``; empty when it has no id.
+        starts: day it begins, when known.
+    """
+
+    reference: str
+    name: str
+    procedure: str | None
+    starts: date | None
+
+
 @dataclass(frozen=True, slots=True)
 class Consultation:
     """Everything a hook may choose from: the same assessment for every hook.
 
     Attributes:
         patient_id: the patient of the call.
+        encounter_id: the encounter of the call, if any.
+        today: the day of the call.
         drafts: the draft imaging orders, those to speak about first; one per order of the assessment.
         subjects: how many of the drafts to speak about; the others are background.
         drafted: procedure keys of all drafts, so that nothing already drafted is suggested.
         failed: inputs the EHR reported an error for.
+        planned: procedure keys of imaging that is already ordered.
+        bookings: proposed appointments for imaging.
     """
 
     patient_id: str
+    encounter_id: str | None
+    today: date
     assessment: Assessment
     chart: PatientFacts
     knowledge: Knowledge
@@ -43,6 +75,8 @@ class Consultation:
     subjects: int = 0
     drafted: frozenset[str] = frozenset()
     failed: tuple[str, ...] = ()
+    planned: frozenset[str] = frozenset()
+    bookings: tuple[Booking, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +85,7 @@ class HookService:
 
     Attributes:
         required: prefetch keys without which no useful and safe answer exists.
-        about_orders: the answer is about draft orders; without one in scope there is nothing to say.
+        subject: what the answer is about.
         respond: a pure function from the consultation to cards without identifiers.
     """
 
@@ -63,4 +97,4 @@ class HookService:
     inputs: tuple[str, ...]
     required: tuple[str, ...]
     respond: Callable[[Consultation], tuple[Card, ...]]
-    about_orders: bool = True
+    subject: Subject = Subject.DRAFTS

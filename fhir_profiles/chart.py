@@ -80,6 +80,8 @@ class Chart:
     medications: dict[str, Resource] = field(default_factory=dict)
     set_aside: list[Alternative] = field(default_factory=list)
     specimens: dict[str, str] = field(default_factory=dict)
+    priors: tuple[Evidence, ...] = ()
+    indication: Resource | None = None
     deceased: bool = False
     birth: When | None = None
     sex: str | None = None
@@ -141,6 +143,8 @@ class Chart:
             ranges=tuple(ranges),
             skipped=tuple(self.skipped[key] for key in sorted(self.skipped)),
             unavailable=tuple(unavailable),
+            priors=self.priors,
+            indication=self.indication,
             nen_evidence=nen_evidence,
             deceased=self.deceased,
         )

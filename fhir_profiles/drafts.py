@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from fhir_profiles.reading import objects, text
@@ -30,7 +31,13 @@ _TRACERS = {"pet-ct-sstr": ("tracer-ga68-dotatate", "hcpcs", "A9587")}
 
 
 def suggested_order(
-    procedure: str, label: str, detail: str, draft: Mapping[str, object], patient_id: str, terminology: Terminology
+    procedure: str,
+    label: str,
+    detail: str,
+    draft: Mapping[str, object],
+    patient_id: str,
+    terminology: Terminology,
+    window: tuple[date, date] | None = None,
 ) -> dict[str, Any]:
     """A draft ServiceRequest for the better study.
 
@@ -38,9 +45,10 @@ def suggested_order(
         procedure: procedure key; one of :data:`CONCEPT_OF`.
         label: text of the order.
         detail: protocol text for ``orderDetail``; empty for none.
-        draft: the order it replaces.
+        draft: the order it replaces, or what else says indication and encounter.
         patient_id: the patient of the call.
         terminology: where the preferred codes come from.
+        window: first and last day on which the study is due, if it is not for now.
     """
     order: dict[str, Any] = {
         "resourceType": "ServiceRequest",
@@ -53,6 +61,8 @@ def suggested_order(
     if details:
         order["orderDetail"] = details
     order.update(_carried(draft))
+    if window:
+        order["occurrencePeriod"] = {"start": window[0].isoformat(), "end": window[1].isoformat()}
     return order
 
 

@@ -34,6 +34,7 @@ def diagnosis(chart: Chart, *, complete: bool) -> bool:
     if neoplasms:
         best = max(neoplasms, key=lambda t: (_STRENGTH[_status(t)], _day(t.when), source(t.resource)))
         _claim(chart, best, "nen_status", _status(best))
+        chart.indication = _indication(neoplasms)
         _sites(chart, neoplasms, tumours)
         _dated(chart, neoplasms)
     elif syndromes:
@@ -48,6 +49,14 @@ def diagnosis(chart: Chart, *, complete: bool) -> bool:
             if name in tumour.facts:
                 _claim(chart, tumour, name, tumour.facts[name])
     return bool(neoplasms or syndromes) or said in ("confirmed", "highly-suspected", "biochemical-suspicion")
+
+
+def _indication(neoplasms: list[Tumour]) -> Resource | None:
+    """The tumour as its newest Condition codes it; a suggested order repeats it untranslated."""
+    conditions = [t for t in neoplasms if t.resource.get("resourceType") == "Condition"]
+    newest = max(conditions, key=lambda t: (_day(t.when), source(t.resource)), default=None)
+    code = newest.resource.get("code") if newest else None
+    return code if isinstance(code, dict) else None
 
 
 def _status(tumour: Tumour) -> str:
@@ -287,6 +296,8 @@ def imaging(chart: Chart) -> dict[str, float]:
     if receptor is not None and receptor.when is not None:
         _elapsed(chart, "months_since_last_sstr_imaging", receptor, receptor.when)
     _staged(chart, events)
+    newest_first = sorted(events, key=lambda event: (_day(event.when), event.evidence.source), reverse=True)
+    chart.priors = tuple(dict.fromkeys(event.evidence for event in newest_first))
     return _days_since(chart, events)
 
 

@@ -37,15 +37,15 @@ class _Read:
     study: Study
 
 
-def imaging_drafts(drafts: Iterable[Resource], patient_id: str, terminology: Terminology) -> tuple[DraftOrder, ...]:
-    """The drafts that are imaging studies; anything else is none of our business and left alone.
+def imaging_orders(orders: Iterable[Resource], patient_id: str, terminology: Terminology) -> tuple[DraftOrder, ...]:
+    """The orders that are imaging studies; anything else is none of our business and left alone.
 
     Raises:
-        PatientMismatch: an imaging draft is about another patient than the call.
+        PatientMismatch: an imaging order is about another patient than the call.
         UnsupportedFhirVersion: an order is of a type that exists in older FHIR versions only.
     """
     found: list[_Read] = []
-    for resource in drafts:
+    for resource in orders:
         if resource.get("resourceType") in _OLDER_ORDERS:
             raise UnsupportedFhirVersion(
                 f"context.draftOrders holds a {resource['resourceType']}, which R4 does not have; send FHIR R4."
@@ -138,6 +138,16 @@ def indications(drafts: Iterable[DraftOrder], terminology: Terminology) -> list[
         for reason in objects(draft.resource.get("reasonCode"))
         if any(match.role == "tumour" for match in matches(reason, terminology))
     ]
+
+
+def planned_studies(resources: Iterable[Resource], terminology: Terminology) -> frozenset[str]:
+    """Procedure keys of imaging that is already on order."""
+    named = (
+        study(resource.get("code"), terminology, extra=resource.get("orderDetail"))
+        for resource in resources
+        if resource.get("resourceType") == "ServiceRequest" and status(resource) == "active"
+    )
+    return frozenset(found.procedure for found in named if found is not None and found.procedure)
 
 
 def with_history(drafts: Iterable[DraftOrder], days_since: Mapping[str, float]) -> tuple[DraftOrder, ...]:

@@ -64,31 +64,70 @@ def is_draft(resource: Mapping[str, Any]) -> bool:
 
 
 def hook_request(
-    bundle: Mapping[str, Any], hook: str, templates: Mapping[str, str], hook_instance: str
+    bundle: Mapping[str, Any],
+    hook: str,
+    templates: Mapping[str, str],
+    hook_instance: str,
+    *,
+    starts: str = "",
 ) -> dict[str, Any]:
-    """The call an EHR holding this chart would send, with every prefetch template filled as advertised."""
+    """The call an EHR holding this chart would send, with every prefetch template filled as advertised.
+
+    Args:
+        bundle: the chart, with the draft orders of the story.
+        hook: the hook to fire.
+        templates: prefetch templates by key, from discovery.
+        hook_instance: UUID of the call.
+        starts: date of the proposed appointment (appointment-book).
+    """
     chart = resources(bundle)
     patient = next(resource["id"] for resource in chart if resource["resourceType"] == "Patient")
     encounter = next((r["id"] for r in chart if r["resourceType"] == "Encounter"), None)
     drafts = [resource for resource in chart if is_draft(resource)]
+    kept = [resource for resource in chart if not is_draft(resource)]
     context: dict[str, Any] = {"userId": USER, "patientId": patient}
     if encounter:
         context["encounterId"] = encounter
-    if hook in ("order-select", "order-sign"):
-        context["draftOrders"] = {
-            "resourceType": "Bundle",
-            "type": "collection",
-            "entry": [{"resource": draft} for draft in drafts],
-        }
-    if hook == "order-select":
-        context["selections"] = [f"ServiceRequest/{draft['id']}" for draft in drafts]
-    kept = [resource for resource in chart if not is_draft(resource)]
+    context.update(_about(hook, drafts, patient, starts))
+    if hook == "order-dispatch":
+        kept += [{**draft, "status": "active"} for draft in drafts]
     return {
         "hook": hook,
         "hookInstance": hook_instance,
         "context": context,
         "prefetch": {key: _fill(template, kept, context) for key, template in templates.items()},
     }
+
+
+def _about(hook: str, drafts: list[dict[str, Any]], patient: str, starts: str) -> dict[str, Any]:
+    """The part of the context that belongs to the hook."""
+    references = [f"ServiceRequest/{draft['id']}" for draft in drafts]
+    context: dict[str, Any] = {}
+    if hook in ("order-select", "order-sign"):
+        context["draftOrders"] = _collection(drafts)
+    if hook == "order-select":
+        context["selections"] = references
+    if hook == "order-dispatch":
+        context |= {"dispatchedOrders": references, "performer": "Organization/demo-imaging"}
+    if hook == "appointment-book":
+        context["appointments"] = _collection([_appointment(draft, patient, starts) for draft in drafts])
+    return context
+
+
+def _collection(held: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": item} for item in held]}
+
+
+def _appointment(draft: Mapping[str, Any], patient: str, starts: str) -> dict[str, Any]:
+    """A proposed appointment for the study a draft asks for."""
+    appointment: dict[str, Any] = {
+        "resourceType": "Appointment",
+        "id": f"{draft['id']}-appointment",
+        "status": "proposed",
+        "serviceType": [draft["code"]],
+        "participant": [{"actor": {"reference": f"Patient/{patient}"}, "status": "needs-action"}],
+    }
+    return appointment | ({"start": f"{starts}T09:00:00Z"} if starts else {})
 
 
 def _fill(template: str, chart: list[dict[str, Any]], context: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cds_service.cards.summary import summary_card
 from cds_service.protocol.response import Card
-from cds_service.service import Consultation, HookService
+from cds_service.service import Consultation, HookService, Subject
 
 
 def respond(consultation: Consultation) -> tuple[Card, ...]:
@@ -40,5 +40,5 @@ SERVICE = HookService(
     ),
     required=("conditions",),
     respond=respond,
-    about_orders=False,
+    subject=Subject.CHART,
 )

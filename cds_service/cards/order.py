@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cds_service.cards import detail, wording
-from cds_service.cards.markdown import cut, document, escape, plain
+from cds_service.cards.markdown import cut, document, plain
 from cds_service.cards.suggestions import replace_order
 from cds_service.domain.findings import DraftOrder, OrderAssessment
 from cds_service.domain.terms import (
@@ -78,7 +78,8 @@ def _rules(consultation: Consultation, order: OrderAssessment) -> tuple[str, ...
     return tuple(dict.fromkeys((order.rating_rule, *order.warnings, *order.advice, scenario)))
 
 
-def _name(draft: DraftOrder, order: OrderAssessment, knowledge: Knowledge) -> str:
+def study_name(draft: DraftOrder, order: OrderAssessment, knowledge: Knowledge) -> str:
+    """The study in few words, for a summary."""
     procedure = knowledge.procedures.get(order.order.procedure or "")
     return procedure.short if procedure else cut(plain(draft.name) or "this study", _NAME_IN_SUMMARY)
 
@@ -89,7 +90,7 @@ def _capital(value: str) -> str:
 
 def _summary(consultation: Consultation, draft: DraftOrder, order: OrderAssessment) -> str:
     """The action first, in fewer than 140 characters."""
-    name = _name(draft, order, consultation.knowledge)
+    name = study_name(draft, order, consultation.knowledge)
     return (
         _blocked(name, order, consultation.knowledge)
         or _unratable(name, draft, order, consultation)
@@ -102,7 +103,7 @@ def _summary(consultation: Consultation, draft: DraftOrder, order: OrderAssessme
 def _blocked(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:
     if not order.blocked_by:
         return ""
-    headline = _headline(order, knowledge)
+    headline = gravest_headline(order, knowledge)
     if order.suggestion:
         return f"Order {knowledge.procedures[order.suggestion].short} instead of {name}: {headline}"
     return f"Discuss before {name}: {headline}" + ("; no rated alternative is left" if order.no_alternative else "")
@@ -124,7 +125,7 @@ def _better(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:
 
 
 def _caution(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:
-    headline = _headline(order, knowledge)
+    headline = gravest_headline(order, knowledge)
     if headline:
         return f"Check before {name}: {headline}"
     rows = [rule.row for rule in knowledge.advice if rule.row.id in order.advice]
@@ -145,7 +146,7 @@ def _lacking(consultation: Consultation) -> str:
     return " and ".join(wording.fact_name(name) for name in names)
 
 
-def _headline(order: OrderAssessment, knowledge: Knowledge) -> str:
+def gravest_headline(order: OrderAssessment, knowledge: Knowledge) -> str:
     """The gravest safety finding that deserves attention; information alone does not make a headline."""
     for finding in order.safety:
         if finding.severity != INFO:
@@ -192,8 +193,3 @@ def topic(code: str) -> Coding:
 def is_good(order: OrderAssessment) -> bool:
     """Usually appropriate and nothing safety has to say beyond information."""
     return order.rating == USUALLY_APPROPRIATE and all(finding.severity == INFO for finding in order.safety)
-
-
-def subject_name(draft: DraftOrder) -> str:
-    """The order's own name, escaped."""
-    return escape(draft.name)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cds_service.cards import detail, wording
+from cds_service.cards import detail, followup, wording
 from cds_service.cards.markdown import cut, document, section, table
 from cds_service.cards.order import topic
-from cds_service.domain.findings import Assessment, Followup, Stage
+from cds_service.domain.findings import Assessment, Stage
 from cds_service.domain.terms import INFO, WARNING
 from cds_service.protocol.response import SUMMARY_LIMIT, Card, Source
 from cds_service.service import Consultation
@@ -27,7 +27,7 @@ def summary_card(consultation: Consultation) -> Card:
             [
                 _grade(consultation),
                 _staging(assessment),
-                _followup(consultation),
+                followup.section_of(consultation),
                 detail.reasons(consultation, assessment.scenario),
                 _warnings(consultation),
                 detail.patient_advice(consultation),
@@ -114,23 +114,6 @@ def _staging(assessment: Assessment) -> str:
     recorded = assessment.facts.recorded_stage
     note = f"\n\nStage as recorded: {recorded}" if recorded else ""
     return f"**Stage**\n\n{shown}{note}" if shown else ""
-
-
-def _followup(consultation: Consultation) -> str:
-    followup = consultation.assessment.followup
-    if followup.rule is None:
-        return ""
-    lines = [_status_line(followup), detail.statement(followup.rule, consultation.knowledge)]
-    return section("Follow-up", lines)
-
-
-def _status_line(followup: Followup) -> str:
-    interval = ""
-    if followup.interval_months:
-        low, high = followup.interval_months
-        interval = f", every {low:g} months" if low == high else f", every {low:g} to {high:g} months"
-    elapsed = "" if followup.elapsed_months is None else f", {followup.elapsed_months:.1f} months since the last"
-    return f"{followup.status.replace('-', ' ')}{interval}{elapsed}"
 
 
 def _warnings(consultation: Consultation) -> str:

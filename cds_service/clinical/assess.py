@@ -86,6 +86,7 @@ def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Ass
         markers=markers(facts, knowledge),
         eligibility=eligibility(facts, graded.grade.who2019, knowledge),
         rules=tuple(trail.rules),
+        blocked_studies=_blocked_studies(situation, knowledge),
         nearly={rule: tuple(names) for rule, names in trail.nearly.items()},
     )
 
@@ -228,6 +229,13 @@ def _safety_of(procedure: str, situation: dict[str, Any], knowledge: Knowledge) 
 def _blocked_by(procedure: str, situation: dict[str, Any], knowledge: Knowledge) -> tuple[str, ...]:
     """Critical safety rules that speak against this study for this patient."""
     return tuple(f.rule for f in _safety_of(procedure, situation, knowledge) if f.severity == CRITICAL)
+
+
+def _blocked_studies(situation: dict[str, Any], knowledge: Knowledge) -> frozenset[str]:
+    preference = knowledge.preferences.get(situation["scenario"])
+    return frozenset(
+        key for key in (preference.preference if preference else ()) if _blocked_by(key, situation, knowledge)
+    )
 
 
 def _alternatives(scenario: str, situation: dict[str, Any], knowledge: Knowledge) -> tuple[RatedStudy, ...]:

@@ -42,7 +42,17 @@ def timing(situation: Mapping[str, Any], knowledge: Knowledge) -> Timing:
         else:
             status = _status(elapsed, row.interval, situation, knowledge)
     sstr_interval, sstr_status = _sstr(row, situation, knowledge)
-    followup = Followup(status, row.rule_id, row.interval, elapsed, sstr_status, sstr_interval)
+    followup = Followup(
+        status,
+        row.rule_id,
+        row.id,
+        row.interval,
+        elapsed,
+        _window(elapsed, row.interval, knowledge),
+        sstr_status,
+        sstr_interval,
+        _window(situation.get("months_since_last_sstr_imaging"), sstr_interval, knowledge),
+    )
     return Timing(followup, (row.rule_id, knowledge.tolerance.id), tuple(dict.fromkeys(missing)))
 
 
@@ -70,6 +80,15 @@ def _status(elapsed: float, interval: tuple[float, float], situation: Mapping[st
     if elapsed < knowledge.tolerance.early * interval[0]:
         return "due" if situation.get("followup_trigger") else "too-early"
     return "overdue" if elapsed > knowledge.tolerance.late * interval[1] else "due"
+
+
+def _window(
+    elapsed: float | None, interval: tuple[float, float] | None, knowledge: Knowledge
+) -> tuple[float, float] | None:
+    """Months from now until the study is no longer early, and until it is late."""
+    if elapsed is None or interval is None:
+        return None
+    return knowledge.tolerance.early * interval[0] - elapsed, knowledge.tolerance.late * interval[1] - elapsed
 
 
 def _sstr(

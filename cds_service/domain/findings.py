@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from cds_service.domain.facts import Facts
 
@@ -118,6 +119,10 @@ class PatientFacts:
     """Inputs that could not be had (prefetch keys); what they would have held is unknown."""
     days_since: Mapping[str, float] = field(default_factory=dict)
     """Days since a study was last completed, by procedure key."""
+    priors: tuple[Evidence, ...] = ()
+    """Imaging done before, newest first."""
+    indication: Mapping[str, Any] | None = None
+    """The tumour as the chart codes it, for the reason of a suggested order."""
     nen_evidence: bool = False
     """Whether anything at all speaks for a neuroendocrine neoplasm."""
     deceased: bool = False
@@ -202,14 +207,23 @@ class OrderAssessment:
 
 @dataclass(frozen=True, slots=True)
 class Followup:
-    """Where the patient stands on the follow-up schedule. Months are of 30.4375 days."""
+    """Where the patient stands on the follow-up schedule. Months are of 30.4375 days.
+
+    Attributes:
+        row: the row of the rule that applied.
+        window_months: months from today between which the next study is neither early nor late; negative is past.
+        sstr_window_months: the same for the SSTR column of the schedule.
+    """
 
     status: str
     rule: str | None = None
+    row: str | None = None
     interval_months: tuple[float, float] | None = None
     elapsed_months: float | None = None
+    window_months: tuple[float, float] | None = None
     sstr_status: str = "not-evaluated"
     sstr_interval_months: tuple[float, float] | None = None
+    sstr_window_months: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,5 +259,7 @@ class Assessment:
     eligibility: Mapping[str, object]
     rules: tuple[str, ...]
     conflicts: tuple[Conflict, ...] = ()
+    blocked_studies: frozenset[str] = frozenset()
+    """Studies preferred in the scenario that a critical safety rule speaks against."""
     nearly: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Rules that would have fired or not had these facts been known."""

@@ -13,7 +13,7 @@ class ContextShape:
 
     Attributes:
         required: members without which the call cannot be answered safely (400).
-        expected: members the definition requires but whose absence is merely logged (CH-034).
+        expected: further members the definition requires but whose absence is merely logged (CH-034).
     """
 
     required: tuple[str, ...]
@@ -24,4 +24,7 @@ CONTEXTS: Final[Mapping[str, ContextShape]] = {
     "patient-view": ContextShape(("patientId",)),
     "order-select": ContextShape(("patientId", "selections", "draftOrders")),
     "order-sign": ContextShape(("patientId", "draftOrders")),
+    "order-dispatch": ContextShape(("patientId", "dispatchedOrders"), ("performer",)),
+    "appointment-book": ContextShape(("patientId", "appointments")),
+    "encounter-discharge": ContextShape(("patientId",), ("userId", "encounterId")),
 }

@@ -43,6 +43,8 @@ class HookRequest:
         encounter_id: bare FHIR id, or None.
         drafts: resources of ``draftOrders``, as plain objects in the order sent.
         selections: references of the selected drafts (order-select).
+        dispatched: references of the dispatched orders (order-dispatch).
+        appointments: proposed appointments, as plain objects (appointment-book).
         prefetch: raw JSON by key; a key that is absent was not supplied.
         defects: requirement numbers the caller missed without harm.
     """
@@ -54,6 +56,8 @@ class HookRequest:
     user_id: str | None
     drafts: tuple[dict[str, Any], ...] = ()
     selections: tuple[str, ...] = ()
+    dispatched: tuple[str, ...] = ()
+    appointments: tuple[dict[str, Any], ...] = ()
     prefetch: Mapping[str, msgspec.Raw] = field(default_factory=dict)
     defects: tuple[str, ...] = ()
 
@@ -77,6 +81,7 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         raise InvalidRequest(
             "context is missing or not an object; the hook definition says what it must hold (CH-038)."
         )
+    context = _with_aliases(context)
     for name in CONTEXTS[hook].required:
         if context.get(name) in (None, ""):
             raise InvalidRequest(f"context.{name} is missing; {hook} requires it.")
@@ -87,8 +92,10 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         patient_id=_bare_id(context["patientId"], "Patient", "patientId", defects),
         encounter_id=_optional_id(context.get("encounterId"), defects),
         user_id=_text(context.get("userId")) or None,
-        drafts=_drafts(context.get("draftOrders"), defects),
-        selections=_selections(context.get("selections"), required="selections" in CONTEXTS[hook].required),
+        drafts=_resources("draftOrders", context.get("draftOrders"), defects),
+        selections=_references("selections", context, hook),
+        dispatched=_references("dispatchedOrders", context, hook),
+        appointments=_resources("appointments", context.get("appointments"), defects),
         prefetch=_prefetch(envelope.prefetch, defects),
         defects=tuple(defects),
     )
@@ -148,34 +155,46 @@ def _optional_id(value: object, defects: list[str]) -> str | None:
         return None
 
 
-def _drafts(value: object, defects: list[str]) -> tuple[dict[str, Any], ...]:
-    """Resources of draftOrders; a list of resources instead of a Bundle is accepted."""
+_ALIASES = {"dispatchedOrders": ("dispatched-orders", "order")}
+"""Older names of members that are still sent (CH-159)."""
+
+
+def _with_aliases(context: dict[str, Any]) -> dict[str, Any]:
+    """The context with members of older hook versions under their present names."""
+    for name, older in _ALIASES.items():
+        found = next((context[alias] for alias in older if context.get(alias)), None)
+        if name not in context and found is not None:
+            context = {**context, name: found if isinstance(found, list) else [found]}
+    return context
+
+
+def _resources(name: str, value: object, defects: list[str]) -> tuple[dict[str, Any], ...]:
+    """Resources of a Bundle in the context; a list of resources instead of a Bundle is accepted."""
     if value is None:
         return ()
     if isinstance(value, dict):
-        entries = value.get("entry")
         if value and value.get("resourceType") != "Bundle":
-            raise InvalidRequest("context.draftOrders is not a Bundle (CH-158).")
+            raise InvalidRequest(f"context.{name} is not a Bundle (CH-153).")
         if not isinstance(value.get("type"), str):
-            defects.append("CH-153 draftOrders without type")
-        found = (
-            [entry.get("resource") for entry in entries or () if isinstance(entry, dict)]
-            if isinstance(entries, list)
-            else []
-        )
+            defects.append(f"CH-153 {name} without type")
+        entries = value.get("entry")
+        items = entries if isinstance(entries, list) else []
+        found = [item.get("resource") for item in items if isinstance(item, dict)]
     elif isinstance(value, list):
-        defects.append("CH-158 draftOrders is a list")
-        found = [entry.get("resource", entry) for entry in value if isinstance(entry, dict)]
+        defects.append(f"CH-153 {name} is a list")
+        found = [item.get("resource", item) for item in value if isinstance(item, dict)]
     else:
-        raise InvalidRequest("context.draftOrders is not a Bundle (CH-158).")
+        raise InvalidRequest(f"context.{name} is not a Bundle (CH-153).")
     return tuple(resource for resource in found if isinstance(resource, dict))
 
 
-def _selections(value: object, *, required: bool) -> tuple[str, ...]:
-    if not required:
+def _references(name: str, context: dict[str, Any], hook: str) -> tuple[str, ...]:
+    """A list of references, when the hook has one."""
+    if name not in CONTEXTS[hook].required:
         return ()
+    value = context[name]
     if not isinstance(value, list):
-        raise InvalidRequest("context.selections is not a list of references (CH-156).")
+        raise InvalidRequest(f"context.{name} is not a list of references.")
     return tuple(item.strip() for item in value if isinstance(item, str) and item.strip())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from http import HTTPStatus
 from uuid import uuid4
 
@@ -13,6 +13,8 @@ from cds_service.pipeline import prefetch_templates
 from cds_service.service import HookService
 from cds_service.store.base import Store, SyntheticPatient
 from fhir_profiles.synthetic import hook_request, moved_to
+
+_BOOKED_AHEAD_DAYS = 14
 
 
 def blueprint(services: tuple[HookService, ...], store: Store, today: Callable[[], date]) -> Blueprint:
@@ -42,6 +44,7 @@ def blueprint(services: tuple[HookService, ...], store: Store, today: Callable[[
         if service is None:
             abort(HTTPStatus.NOT_FOUND)
         bundle = moved_to(found.bundle, date.fromisoformat(found.as_of), today())
-        return jsonify(hook_request(bundle, hook, prefetch_templates(service), str(uuid4())))
+        starts = (today() + timedelta(days=_BOOKED_AHEAD_DAYS)).isoformat()
+        return jsonify(hook_request(bundle, hook, prefetch_templates(service), str(uuid4()), starts=starts))
 
     return routes
