@@ -11,8 +11,9 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from cds_service.errors import StoreError, UnknownService, UnsupportedMediaType
+from cds_service.issuing import Outcome
 from cds_service.observability import logger
-from cds_service.pipeline import Outcome, Parts, answer, prefetch_templates
+from cds_service.pipeline import Parts, answer, prefetch_templates
 from cds_service.service import HookService
 from cds_service.store.base import CardRecord, ConsultRecord, Store
 

@@ -1,0 +1,67 @@
+"""What a call is about: draft orders, dispatched orders, appointments, or the chart itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cds_service.domain.findings import DraftOrder
+from cds_service.errors import PrefetchMissing
+from cds_service.fhir.prefetch import Received
+from cds_service.protocol.request import HookRequest
+from cds_service.service import Booking, HookService, Subject
+from fhir_profiles.appointments import imaging_bookings
+from fhir_profiles.orders import imaging_orders
+from fhir_profiles.reading import source
+from fhir_profiles.terminology import Terminology
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Imaging orders to speak about, and those that are background."""
+
+    subjects: tuple[DraftOrder, ...] = ()
+    background: tuple[DraftOrder, ...] = ()
+
+    @property
+    def all(self) -> tuple[DraftOrder, ...]:
+        """All of them, those to speak about first."""
+        return self.subjects + self.background
+
+
+def named_in_call(service: HookService, request: HookRequest, terminology: Terminology) -> Orders:
+    """Imaging drafts to speak about, and the others; order-select speaks about the selected ones only."""
+    if service.subject is not Subject.DRAFTS:
+        return Orders()
+    found = imaging_orders(request.drafts, request.patient_id, terminology)
+    if service.hook != "order-select":
+        return Orders(found)
+    chosen = {selection.rpartition("/")[2] for selection in request.selections}
+    selected = [any(ref.rpartition("/")[2] in chosen for ref in draft.group) for draft in found]
+    return Orders(
+        tuple(draft for draft, yes in zip(found, selected, strict=True) if yes),
+        tuple(draft for draft, yes in zip(found, selected, strict=True) if not yes),
+    )
+
+
+def _is_request(resource: dict[str, Any]) -> bool:
+    return resource.get("resourceType") == "ServiceRequest"
+
+
+def held_in_chart(
+    service: HookService, request: HookRequest, received: Received, drafts: Orders, terminology: Terminology
+) -> tuple[Orders, tuple[Booking, ...]]:
+    """Dispatched orders and booked studies, which the call names and the chart holds."""
+    if service.subject is Subject.DISPATCHED:
+        ours = {ref.rpartition("/")[2] for ref in request.dispatched if "ServiceRequest/" in ref}
+        held = [r for r in received.resources if source(r).partition("/")[2] in ours and _is_request(r)]
+        if ours and not held:
+            raise PrefetchMissing(
+                "None of context.dispatchedOrders is among the prefetched plannedServices; "
+                "prefetch the dispatched ServiceRequests."
+            )
+        return Orders(imaging_orders(held, request.patient_id, terminology)), ()
+    if service.subject is Subject.APPOINTMENTS:
+        ordered = {str(resource.get("id")): resource for resource in received.resources if _is_request(resource)}
+        return drafts, imaging_bookings(request.appointments, ordered, terminology)
+    return drafts, ()
