@@ -47,7 +47,10 @@ class Claim:
 
 @dataclass(slots=True)
 class Event:
-    """Something done to the patient on a date: an operation, a treatment, an imaging study."""
+    """Something done to the patient on a date: an operation, a treatment, an imaging study.
+
+    ``started`` is when a course began, if it is not a single day.
+    """
 
     kind: str
     when: When | None
@@ -55,6 +58,7 @@ class Event:
     procedure: str = ""
     attributes: frozenset[str] = frozenset()
     current: bool = False
+    started: When | None = None
 
 
 @dataclass(slots=True)
@@ -72,6 +76,9 @@ class Chart:
     tumours: list[Tumour] = field(default_factory=list)
     labs: dict[str, list[tuple[Resource, Amount, When | None]]] = field(default_factory=dict)
     sizes: list[Claim] = field(default_factory=list)
+    lesions: dict[str, list[tuple[When, float]]] = field(default_factory=dict)
+    """Sizes of lesions that can be told apart, by lesion."""
+    symptoms: list[tuple[Resource, When | None, str]] = field(default_factory=list)
     metastases: list[tuple[str, Evidence, When | None]] = field(default_factory=list)
     implants: list[tuple[str, Resource, str]] = field(default_factory=list)
     devices_gone: set[str] = field(default_factory=set)
@@ -173,6 +180,7 @@ class Tumour:
     """A tumour a resource speaks of, before it is decided what the patient has.
 
     Attributes:
+        diagnosed: date of the diagnosis, as far as it is stated.
         role: tumour, possible-tumour, syndrome, history, other-tumour, pancreatic-malignancy, mass or morphology.
         status: confirmed or highly-suspected.
     """
@@ -184,6 +192,7 @@ class Tumour:
     when: When | None
     how: str
     label: str
+    diagnosed: When | None = None
 
 
 def fits(fact: str, value: Any) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date
+
+import msgspec
 
 from cds_service.domain.findings import PatientFacts, Skipped
 from fhir_profiles import joins
@@ -82,6 +83,8 @@ def _join(chart: Chart, *, complete: bool, unavailable: tuple[str, ...]) -> Pati
     joins.devices(chart)
     joins.allergies(chart)
     joins.size(chart)
+    joins.growth(chart)
+    joins.symptoms(chart)
     joins.kidney(chart)
     joins.chromogranin(chart)
     joins.treatments(chart)
@@ -119,12 +122,17 @@ def _distinct(resources: Iterable[Resource]) -> list[Resource]:
         if known is None or _version(resource) > _version(known):
             seen[key] = resource
     if any(key.isdigit() for key in seen):
-        return sorted(seen.values(), key=lambda r: (source(r), json.dumps(r, sort_keys=True, default=str)))
+        return sorted(seen.values(), key=lambda r: (source(r), _canonical(r)))
     return [seen[key] for key in sorted(seen)]
 
 
-def _version(resource: Resource) -> tuple[str, str]:
-    return (
-        text(member(resource.get("meta"), "lastUpdated")),
-        json.dumps(resource, sort_keys=True, default=str),
-    )
+def _version(resource: Resource) -> tuple[str, bytes]:
+    return text(member(resource.get("meta"), "lastUpdated")), _canonical(resource)
+
+
+def _canonical(resource: Resource) -> bytes:
+    """The resource as bytes, whatever the order of its members; nesting beyond reason compares as nothing."""
+    try:
+        return msgspec.json.encode(resource, order="sorted")
+    except (RecursionError, ValueError):
+        return b""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 
+from cds_service.domain.facts import TumourGrowth
 from fhir_profiles import dates
 from fhir_profiles.chart import DERIVED, Chart, Claim, Event, Tumour
 from fhir_profiles.dates import When
@@ -97,15 +98,15 @@ def _sites(chart: Chart, neoplasms: list[Tumour], tumours: list[Tumour]) -> None
 
 def _dated(chart: Chart, neoplasms: list[Tumour]) -> None:
     """Year of diagnosis from the earliest dated tumour Condition."""
-    dated = [t for t in neoplasms if t.when is not None and t.role in ("tumour", "possible-tumour")]
-    earliest = min(dated, key=lambda t: (_day(t.when), source(t.resource)), default=None)
-    if earliest is None or earliest.when is None:
+    dated = [t for t in neoplasms if t.diagnosed is not None and t.role in ("tumour", "possible-tumour")]
+    earliest = min(dated, key=lambda t: (_day(t.diagnosed), source(t.resource)), default=None)
+    if earliest is None or earliest.diagnosed is None:
         return
     chart.claim(
         "diagnosis_year",
-        float(earliest.when.first.year),
+        float(earliest.diagnosed.first.year),
         earliest.resource,
-        when=earliest.when,
+        when=earliest.diagnosed,
         how=DERIVED,
         label="date of the diagnosis",
     )
@@ -113,7 +114,7 @@ def _dated(chart: Chart, neoplasms: list[Tumour]) -> None:
 
 def diagnosed_on(chart: Chart) -> When | None:
     """Date of the diagnosis: the earliest dated tumour Condition."""
-    dated = [t.when for t in chart.tumours if t.when is not None and t.role in ("tumour", "possible-tumour")]
+    dated = [t.diagnosed for t in chart.tumours if t.diagnosed and t.role in ("tumour", "possible-tumour")]
     return min(dated, key=lambda when: when.last, default=None)
 
 
@@ -154,15 +155,25 @@ def devices(chart: Chart) -> None:
 
 
 def allergies(chart: Chart) -> None:
-    """The worst reaction on record per class of contrast medium; a later, milder entry does not undo it."""
-    for fact, value, resource, when, how, label in chart.allergies:
-        evidence = chart.evidence(resource, when, how, label)
-        chart.claims.setdefault(fact, []).append(Claim(fact, value, evidence, None, rank=int(value == "severe")))
+    """The worst reaction on record per class of contrast medium, as of its newest entry.
+
+    An allergy stays: a later, milder entry does not undo a severe one, and only a newer statement of the fact itself
+    takes it back.
+    """
+    for fact in dict.fromkeys(item[0] for item in chart.allergies):
+        items = [item for item in chart.allergies if item[0] == fact]
+        worst = "severe" if any(value == "severe" for _, value, *_ in items) else "mild"
+        newest = max((when for _, _, _, when, _, _ in items if when), key=lambda when: when.last, default=None)
+        for _, value, resource, when, how, label in items:
+            if value == worst:
+                evidence = chart.evidence(resource, when, how, label)
+                chart.claims.setdefault(fact, []).append(Claim(fact, worst, evidence, newest, rank=1))
 
 
 def size(chart: Chart) -> None:
     """Tumour size for staging: the newest before the first treatment, else the newest of all."""
-    started = [event.when.last for event in chart.events if event.kind in ("resection", "treatment") and event.when]
+    begun = (event.started or event.when for event in chart.events if event.kind in ("resection", "treatment"))
+    started = [when.last for when in begun if when]
     before = [claim for claim in chart.sizes if started and claim.when and claim.when.last <= min(started)]
     candidates = before or chart.sizes
     if candidates:
@@ -172,6 +183,8 @@ def size(chart: Chart) -> None:
 def kidney(chart: Chart) -> None:
     """EGFR of the window, the lowest of its newest day; else from creatinine by CKD-EPI 2021, marked as derived."""
     window = reading_defaults().windows.egfr_days
+    if "egfr" in chart.claims:
+        return
     measured = _of_newest_day(chart, "egfr", window)
     if measured:
         resource, found, when = min(measured, key=lambda item: (item[1].low, source(item[0])))
@@ -222,9 +235,41 @@ def chromogranin(chart: Chart) -> None:
     if not dated[1:]:
         return
     (_, _, before), (when, resource, now) = dated[-2:]
-    risen = before.unit == now.unit and now.low > reading_defaults().chromogranin.rise_factor * before.low
+    same = reading_defaults().chromogranin.same_unit
+    alike = same.get(before.unit, before.unit) == same.get(now.unit, now.unit)
+    risen = alike and now.low > reading_defaults().chromogranin.rise_factor * before.low
     if risen and above_reference(resource):
         chart.claim("biochemical_rise", True, resource, when=when, how=DERIVED, label="chromogranin A")
+
+
+def growth(chart: Chart) -> None:
+    """Sum of the diameters of the same lesions on the two newest days on which all of them were measured."""
+    by_day: dict[date, dict[str, float]] = {}
+    for lesion, sizes in chart.lesions.items():
+        for when, value in sizes:
+            by_day.setdefault(when.last, {})[lesion] = value
+    days = sorted(by_day, reverse=True)
+    if "recist" in chart.claims or not days[1:]:
+        return
+    newest = by_day[days[0]]
+    before = next((day for day in days[1:] if by_day[day].keys() == newest.keys()), None)
+    if before is None:
+        return
+    first, last = sum(by_day[before].values()), sum(newest.values())
+    value = TumourGrowth(first, last, dates.months((days[0] - before).days))
+    measured = max(chart.sizes, key=lambda claim: claim.order)
+    evidence = replace(measured.evidence, how=DERIVED)
+    chart.claims["recist"] = [Claim("recist", value, evidence, measured.when)]
+
+
+def symptoms(chart: Chart) -> None:
+    """Symptoms that began after the last imaging are new."""
+    last = _latest(event for event in chart.events if event.kind == "imaging")
+    if last is None or last.when is None:
+        return
+    for resource, since, label in chart.symptoms:
+        if since is not None and since.first > last.when.last:
+            chart.claim("new_symptoms", True, resource, when=since, how=DERIVED, label=label)
 
 
 def treatments(chart: Chart) -> None:

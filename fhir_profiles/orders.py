@@ -46,11 +46,10 @@ def imaging_orders(orders: Iterable[Resource], patient_id: str, terminology: Ter
     """
     found: list[_Read] = []
     for resource in orders:
-        if resource.get("resourceType") in _OLDER_ORDERS:
-            raise UnsupportedFhirVersion(
-                f"context.draftOrders holds a {resource['resourceType']}, which R4 does not have; send FHIR R4."
-            )
-        if resource.get("resourceType") != "ServiceRequest" or status(resource) in _NOT_OURS:
+        kind = text(resource.get("resourceType"))
+        if kind in _OLDER_ORDERS:
+            raise UnsupportedFhirVersion(f"context.draftOrders holds a {kind}, which R4 does not have; send FHIR R4.")
+        if kind != "ServiceRequest" or status(resource) in _NOT_OURS:
             continue
         if resource.get("doNotPerform") is True:
             continue

@@ -238,10 +238,12 @@ class _Windows(msgspec.Struct, frozen=True):
     egfr_days: float
     pregnancy_days: float
     pregnancy_test_days: float
+    treatment_cycle_days: float
 
 
 class _Chromogranin(msgspec.Struct, frozen=True):
     rise_factor: float
+    same_unit: dict[str, str]
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -255,6 +257,7 @@ class Reading(msgspec.Struct, frozen=True):
     """Engineering defaults of reading (``codes/reading.toml``)."""
 
     windows: _Windows
+    limits: dict[str, tuple[float, float]]
     chromogranin: _Chromogranin
     units: dict[str, dict[str, float]]
     mitoses: dict[str, str]
@@ -276,6 +279,7 @@ class Label(msgspec.Struct, frozen=True):
 class Labels(msgspec.Struct, frozen=True):
     """Reviewed labels for text without a usable code (``codes/labels.toml``)."""
 
+    neutral: list[str]
     negation: list[str]
     possibility: list[str]
     other_person: list[str]
@@ -287,6 +291,8 @@ class Labels(msgspec.Struct, frozen=True):
     differentiation: list[Label]
     syndrome: list[Label]
     condition: list[Label]
+    symptom: list[Label]
+    dialysis: list[Label]
     allergen: list[Label]
     medication: list[Label]
     tracer: list[Label]
@@ -316,6 +322,13 @@ def says(normal: str, phrases: list[str]) -> bool:
     """Whether one of the phrases stands in the text as whole words."""
     padded = f" {normal} "
     return any(f" {phrase} " in padded for phrase in phrases)
+
+
+def denies(normal: str) -> bool:
+    """Whether the text denies what it names; phrases such as "not otherwise specified" deny nothing."""
+    for phrase in labels().neutral:
+        normal = normal.replace(phrase, " ")
+    return says(normal, labels().negation)
 
 
 def label_in(value: str, group: list[Label]) -> Label | None:

@@ -139,7 +139,8 @@ def _fill(template: str, chart: list[dict[str, Any]], context: Mapping[str, Any]
         return next((r for r in chart if r["resourceType"] == kind and r["id"] == wanted), None)
     parameters = dict(part.partition("=")[::2] for part in query.split("&"))
     found = [r for r in chart if r["resourceType"] == kind and _fits(r, parameters)]
-    return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": r} for r in found]}
+    answer: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "total": len(found)}
+    return answer | ({"entry": [{"resource": r} for r in found]} if found else {})
 
 
 def _fits(resource: Mapping[str, Any], parameters: Mapping[str, str]) -> bool:

@@ -26,7 +26,7 @@ SERVICE = HookService(
         "order of a patient with a neuroendocrine neoplasm that is being dispatched."
     ),
     usage_requirements="FHIR R4. The dispatched ServiceRequests are read from prefetch; Conditions are needed.",
-    inputs=orders.INPUTS,
+    inputs=tuple(key for key in orders.INPUTS if key != "encounter"),
     required=("conditions", "plannedServices"),
     respond=respond,
     subject=Subject.DISPATCHED,

@@ -10,6 +10,7 @@ from cds_service.clinical.situation import SIGNAL_NEEDS
 from cds_service.domain.findings import DraftOrder, OrderAssessment
 from cds_service.domain.terms import NOT_RATED, USUALLY_NOT_APPROPRIATE
 from cds_service.knowledge.model import Knowledge, Row, SafetyRow, SelectionRow
+from cds_service.protocol.response import Link
 from cds_service.service import Consultation
 
 DISCLAIMER: Final = (
@@ -254,3 +255,14 @@ def sources(rules: tuple[str, ...], knowledge: Knowledge) -> str:
         if source.kind != "project"
     ]
     return section(f"Sources (knowledge {knowledge.version}, {knowledge.hash})", lines)
+
+
+def links(rules: tuple[str, ...], knowledge: Knowledge) -> tuple[Link, ...]:
+    """The cited publications that can be opened."""
+    found: dict[str, Link] = {}
+    for rule in rules:
+        row = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
+        for source in knowledge.sources_of(row) if row else ():
+            if source.url:
+                found.setdefault(source.url, Link(source.label, source.url))
+    return tuple(found.values())

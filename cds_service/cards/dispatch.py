@@ -46,6 +46,7 @@ def dispatch_card(consultation: Consultation, order: DraftOrder, assessed: Order
                 detail.DISCLAIMER,
             ]
         ),
+        links=detail.links(rules, knowledge),
         rules=rules,
         associated=tuple(reference for reference in order.group if reference),
     )

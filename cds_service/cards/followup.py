@@ -162,6 +162,7 @@ def _card(
             ]
         ),
         suggestions=suggestions,
+        links=detail.links(rules, consultation.knowledge),
         rules=rules,
         associated=associated,
     )

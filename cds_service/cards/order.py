@@ -18,7 +18,7 @@ from cds_service.domain.terms import (
     WARNING,
 )
 from cds_service.knowledge.model import Knowledge
-from cds_service.protocol.response import SUMMARY_LIMIT, Card, Coding, Link, Source
+from cds_service.protocol.response import SUMMARY_LIMIT, Card, Coding, Source
 from cds_service.service import Consultation
 
 _TOPICS: Final = "http://terminology.hl7.org/CodeSystem/cdshooks-card-type"
@@ -66,7 +66,7 @@ def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssess
         ),
         suggestions=(suggestion,) if suggestion else (),
         override_reasons=OVERRIDE_REASONS,
-        links=_links(_rules(consultation, order), knowledge),
+        links=detail.links(_rules(consultation, order), knowledge),
         rules=_rules(consultation, order),
         associated=tuple(reference for reference in draft.group if reference),
     )
@@ -172,17 +172,6 @@ def _source(order: OrderAssessment, knowledge: Knowledge) -> Source:
         topic = "duplicate-therapy"
     label = f"{cited.label}, restated by pnet-cds" if cited.kind != "project" else "pnet-cds"
     return Source(label, cited.url, Coding(_TOPICS, topic, topic.replace("-", " ").capitalize()))
-
-
-def _links(rules: tuple[str, ...], knowledge: Knowledge) -> tuple[Link, ...]:
-    """The cited publications that can be opened."""
-    found: dict[str, Link] = {}
-    for rule in rules:
-        row = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
-        for source in knowledge.sources_of(row) if row else ():
-            if source.url:
-                found.setdefault(source.url, Link(source.label, source.url))
-    return tuple(found.values())
 
 
 def topic(code: str) -> Coding:

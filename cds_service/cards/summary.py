@@ -37,6 +37,7 @@ def summary_card(consultation: Consultation) -> Card:
                 detail.DISCLAIMER,
             ]
         ),
+        links=detail.links(rules, knowledge),
         rules=rules,
     )
 

@@ -87,7 +87,7 @@ def _read(asked: Input, raw: msgspec.Raw, wanted: Mapping[str, Wanted], received
         return State.COMPLETE
     try:
         bundle = _BUNDLES.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return _read_odd(asked, raw, wanted, received)
     if bundle.resourceType == "Bundle":
         state = _combined(
@@ -120,7 +120,7 @@ def _take(asked: Input, raw: msgspec.Raw | bytes, wanted: Mapping[str, Wanted], 
             received.unread += 1
             return State.COMPLETE
         resource = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         received.skipped.append(Skipped(asked.key, "an entry is no readable resource"))
         return State.INCOMPLETE
     if kind == "OperationOutcome":
@@ -155,7 +155,7 @@ def _read_odd(asked: Input, raw: msgspec.Raw, wanted: Mapping[str, Wanted], rece
     """A value whose shape is not that of a Bundle or resource: take what objects it holds, call it incomplete."""
     try:
         value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         received.skipped.append(Skipped(asked.key, "the value cannot be read"))
         return State.ERROR
     entries = value.get("entry") if isinstance(value, dict) else None

@@ -87,11 +87,15 @@ def _too_large(_error: RequestEntityTooLarge) -> Response:
 
 def _http(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
-    response = _answer(status, f"http-{int(status)}", status.phrase)
-    allowed = error.get_headers()
-    for name, value in allowed:
-        if name == "Allow":
-            response.headers[name] = value
+    allowed = ", ".join(value for name, value in error.get_headers() if name == "Allow")
+    message = f"{status.phrase}: {status.description}." if status.description else f"{status.phrase}."
+    if status is HTTPStatus.NOT_FOUND:
+        message = "There is nothing at this path; GET /cds-services lists what is offered."
+    elif allowed:
+        message = f"This path answers to {allowed} only."
+    response = _answer(status, f"http-{int(status)}", message)
+    if allowed:
+        response.headers["Allow"] = allowed
     return response
 
 

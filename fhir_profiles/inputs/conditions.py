@@ -9,8 +9,10 @@ from fhir_profiles.chart import CODED, TEXT, Chart, Tumour
 from fhir_profiles.dates import When
 from fhir_profiles.reading import (
     Label,
+    Labels,
     Resource,
     code_of_status,
+    denies,
     label_in,
     labels,
     matches,
@@ -30,6 +32,7 @@ _TUMOUR_ROLES = frozenset(
     {"tumour", "possible-tumour", "syndrome", "history", "other-tumour", "pancreatic-malignancy", "mass", "morphology"}
 )
 _IMPLANT = "implant"
+SURVEILLANCE = ["active surveillance", "watchful waiting"]
 _LISTED = frozenset({"metastases"})
 _CURRENT_ONLY = frozenset({"pregnant", "aki", "bone_pain", "dialysis"})
 """States that a resolved Condition does not establish for today."""
@@ -84,19 +87,19 @@ class _State:
         self.chart = chart
         self.suspected = suspected
         self.clinical = clinical
-        self.when: When | None = next(
+        self.diagnosed: When | None = next(
             (
                 when
                 for value in (
                     resource.get("onsetDateTime"),
                     member(resource.get("onsetPeriod"), "start"),
                     resource.get("recordedDate"),
-                    member(resource.get("meta"), "lastUpdated"),
                 )
                 if (when := dates.parse(value))
             ),
             None,
         )
+        self.when = self.diagnosed or dates.parse(member(resource.get("meta"), "lastUpdated"))
 
     @property
     def over(self) -> bool:
@@ -118,7 +121,7 @@ class _State:
             self.chart.claim("functional_syndrome", match.facts["functional_syndrome"], self.resource, when=self.when)
         if match.allergens and not self.over:
             for fact in match.allergens:
-                self.chart.claim(fact, "mild", self.resource, when=self.when, label=match.display)
+                self.chart.allergies.append((fact, "mild", self.resource, self.when, CODED, match.display))
 
     def _places(self, facts: dict[str, Any], written: str) -> None:
         """Site and part of the pancreas from bodySite and text, where the code leaves them open."""
@@ -134,16 +137,25 @@ class _State:
 
     def _tumour(self, role: str, facts: dict[str, Any], how: str, label: str, *, possible: bool = False) -> None:
         status = "highly-suspected" if self.suspected or possible else "confirmed"
-        self.chart.tumours.append(Tumour(role, status, facts, self.resource, self.when, how, label))
+        self.chart.tumours.append(Tumour(role, status, facts, self.resource, self.when, how, label, self.diagnosed))
+        self._strategy()
         if self.clinical in _RECURRENT and role in ("tumour", "history"):
             self.chart.claim("recurrence", "known", self.resource, when=self.when, label="clinical status")
 
+    def _strategy(self) -> None:
+        """Active surveillance noted with the tumour."""
+        notes = " ; ".join(words(note) for note in objects(self.resource.get("note")))
+        if says(normal_text(notes), SURVEILLANCE) and not denies(normal_text(notes)):
+            self.chart.claim(
+                "management_strategy", "active-surveillance", self.resource, when=self.when, how=TEXT, label="note"
+            )
+
     def _metastasis(self, match: Match) -> None:
+        if match.net:
+            self._tumour("history" if self.over else "tumour", {}, CODED, match.display)
         if self.suspected or self.over:
             self.chart.skip(self.resource, "metastasis is not stated as present", "metastases")
             return
-        if match.net:
-            self._tumour("tumour", {}, CODED, match.display)
         self._spread(match.facts, match.display)
 
     def _spread(self, facts: Any, label: str) -> None:
@@ -160,6 +172,9 @@ class _State:
         if self.suspected or (self.over and name in _CURRENT_ONLY):
             return
         if name == _IMPLANT:
+            if self.over:
+                self.chart.skip(self.resource, "the device is no longer in situ", _IMPLANT)
+                return
             self.chart.implants.append((value, self.resource, label))
             return
         self.chart.claim(name, value, self.resource, when=self.when, how=how, label=label)
@@ -170,8 +185,9 @@ class _State:
         if not normal:
             return
         known = labels()
-        if says(normal, known.negation) or says(normal, known.other_person):
+        if denies(normal) or says(normal, known.other_person):
             return
+        self._symptom(written, known)
         possible = says(normal, known.possibility)
         syndrome = label_in(normal, known.syndrome)
         if syndrome:
@@ -186,6 +202,11 @@ class _State:
         if label and not possible and not says(normal, known.history):
             for name, value in label.facts.items():
                 self._state_fact(name, value, TEXT, written)
+
+    def _symptom(self, written: str, known: Labels) -> None:
+        """A symptom that is there now; whether it is new depends on when imaging was last done."""
+        if self.clinical in ("", "active", "recurrence", "relapse") and label_in(written, known.symptom):
+            self.chart.symptoms.append((self.resource, self.diagnosed, written))
 
     def _text_tumour(self, label: Label, normal: str, written: str, *, possible: bool) -> None:
         """Plain naming of tumour and organ in an active Condition may count as known; any other text as possible."""

@@ -13,6 +13,7 @@ from fhir_profiles.reading import (
     matches,
     member,
     objects,
+    reading_defaults,
     reference_id,
     status,
     text,
@@ -20,8 +21,8 @@ from fhir_profiles.reading import (
 )
 from fhir_profiles.terminology import Match
 
-_VOID = frozenset({"entered-in-error", "cancelled", "not-done", "draft", "not-taken"})
-_NOW = frozenset({"active", "in-progress", "on-hold", "intended"})
+_VOID = frozenset({"entered-in-error", "cancelled", "not-done", "draft", "not-taken", "intended", "unknown"})
+_NOW = frozenset({"active", "in-progress", "on-hold"})
 _NOT_ORDERS = frozenset({"proposal", "plan", "option"})
 _SYMPTOMS = Label(
     phrases=[
@@ -52,17 +53,20 @@ def read_statement(resource: Resource, chart: Chart) -> None:
         or dates.parse(member(period, "start"))
         or dates.parse(resource.get("dateAsserted"))
     )
-    _read(resource, chart, when)
+    _read(resource, chart, when, dates.parse(member(period, "start")))
 
 
 def read_administration(resource: Resource, chart: Chart) -> None:
-    """A dose given."""
+    """A dose given; its effect is current for about a cycle."""
     period = resource.get("effectivePeriod")
     when = dates.parse(resource.get("effectiveDateTime")) or dates.parse(member(period, "start"))
-    _read(resource, chart, when)
+    recent = dates.within(when, chart.today, reading_defaults().windows.treatment_cycle_days)
+    _read(resource, chart, when, current=recent and status(resource) == "completed")
 
 
-def _read(resource: Resource, chart: Chart, when: When | None) -> None:
+def _read(
+    resource: Resource, chart: Chart, when: When | None, started: When | None = None, *, current: bool = False
+) -> None:
     state = status(resource)
     concept = _medication(resource, chart)
     if concept is None:
@@ -78,12 +82,18 @@ def _read(resource: Resource, chart: Chart, when: When | None) -> None:
         if found:
             chart.skip(resource, f"status is {state}")
         return
+    if when is not None and when.first > chart.today:
+        if found:
+            chart.skip(resource, "the date lies in the future")
+        return
     for match in found:
         evidence = chart.evidence(resource, when, how, match.label)
-        current = state in _NOW
+        current = current or state in _NOW
         if match.treatment:
             treatment = _purpose(match.treatment, resource)
-            chart.events.append(Event("treatment", when, evidence, procedure=treatment, current=current))
+            chart.events.append(
+                Event("treatment", when, evidence, procedure=treatment, current=current, started=started)
+            )
         elif match.facts and current:
             for name, value in match.facts.items():
                 chart.claim(name, value, resource, when=when, how=how, label=match.label)

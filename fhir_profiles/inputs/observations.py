@@ -6,6 +6,7 @@ kind of the fact: numbers with unit, comparator or range; words of the vocabular
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -18,9 +19,11 @@ from fhir_profiles.dates import When
 from fhir_profiles.inputs import tnm
 from fhir_profiles.reading import (
     Amount,
+    Label,
     Resource,
     amount,
     convert,
+    denies,
     label_in,
     labels,
     matches,
@@ -42,6 +45,8 @@ from fhir_profiles.terminology import Match, Terminology
 
 _DROPPED = frozenset({"entered-in-error", "cancelled"})
 _MAXIMUM_DIMENSION = "33728-7"
+_FURTHER_DIMENSION = "33729-5"
+_PROVISIONAL = frozenset({"preliminary", "registered"})
 _BREAST_ONLY = frozenset({"85330-9", "1237281001"})
 _PRESENCE_ONLY = "33055-5"
 _POSITIVE = ["positive", "detected", "reactive", "yes", "pregnant"]
@@ -49,8 +54,14 @@ _NEGATIVE = ["negative", "not detected", "non reactive", "no", "not pregnant"]
 _HIGH = frozenset({"H", "HH", "HU"})
 _METASTASIS = ["metastasis", "metastases", "metastatic", "liver", "lymph node", "hepatic"]
 _UNIT_NOISE = re.compile(r"\{[^}]*\}|[\s.()\[\]]")
+_OLDER_WORDS = {("functional_syndrome", "no"): "none"}
 _GROWTH = ("d1_mm", "d2_mm", "months")
-_DURATIONS = ("months_since_resection", "months_since_last_imaging", "months_since_last_sstr_imaging")
+_DURATIONS = (
+    "months_since_resection",
+    "months_since_last_imaging",
+    "months_since_last_sstr_imaging",
+    "days_since_same_procedure",
+)
 
 
 def relevant(concept: object, terminology: Terminology) -> bool:
@@ -78,6 +89,9 @@ def read(resource: Resource, chart: Chart) -> None:
             return
         found = [_labelled(label.concept, chart)]
     match = found[0]
+    if len({(other.role, other.fact, other.tnm_axis) for other in found}) > 1:
+        chart.skip(resource, "its codes mean different things")
+        return
     if status(resource) in _DROPPED:
         chart.skip(resource, f"status is {status(resource)}", match.fact)
         return
@@ -184,7 +198,7 @@ def _yes_no(resource: Resource) -> bool | None:
 def _word(reading: _Reading, spec: FactSpec) -> None:
     value = word_of(reading.resource.get("valueCodeableConcept")) or text(reading.resource.get("valueString"))
     if value not in spec.words:
-        value = value.lower().replace(" ", "-")
+        value = _OLDER_WORDS.get((spec.name, value.lower()), value.lower().replace(" ", "-"))
     _claim_if(reading, spec, value if value in spec.words else None, "value is no word of the vocabulary")
 
 
@@ -224,19 +238,32 @@ def _number(reading: _Reading, spec: FactSpec) -> None:
     if found is None:
         reading.skip("the unit is missing or cannot be converted", spec.name)
         return
-    if found.low < 0:
-        reading.skip("the number is negative", spec.name)
+    lowest, highest = reading_defaults().limits.get(spec.name, (0.0, math.inf))
+    if found.low < lowest or (found.exact and found.high > highest) or found.low > highest:
+        reading.skip("the number is outside its physical limits", spec.name)
         return
-    if spec.name in _DURATIONS and reading.when is not None:
-        elapsed = dates.months((reading.chart.today - reading.when.last).days)
-        found = Amount(found.low + elapsed, found.high + elapsed, found.unit, found.shown)
+    found = _aged(found, spec, reading)
     reading.claim(spec.name, found.low, limits=found)
+
+
+def _aged(found: Amount, spec: FactSpec, reading: _Reading) -> Amount:
+    """A stated duration has grown since its effective date; a partial date leaves a range."""
+    if spec.name not in _DURATIONS or reading.when is None:
+        return found
+    days = dates.days_before(reading.when, reading.chart.today)
+    fewest, most = (float(max(d, 0)) for d in days)
+    if spec.unit == "mo":
+        fewest, most = dates.months(fewest), dates.months(most)
+    return Amount(found.low + fewest, found.high + most, found.unit, found.shown)
 
 
 def _ki67(reading: _Reading) -> None:
     """Percent of nuclei; unit ``1`` up to 1 is a fraction; a bare number up to 1 is ambiguous."""
     if reading.match.code == _PRESENCE_ONLY:
         reading.skip("the code states presence only, no percentage", "ki67_percent")
+        return
+    if reading.match.code in _BREAST_ONLY and not _names_digestive_site(reading):
+        reading.skip("the code is meant for breast specimens and nothing names a digestive organ", "ki67_percent")
         return
     if reading.match.code in _BREAST_ONLY:
         reading.skip("the code is meant for breast specimens; its value was used", "ki67_percent")
@@ -245,7 +272,7 @@ def _ki67(reading: _Reading) -> None:
         reading.skip("no number can be read", "ki67_percent")
         return
     unit = found.unit
-    if unit in ("%", "percent") or (not unit and found.low > 1):
+    if unit in ("%", "percent") or (not unit and found.high > 1):
         percent: Amount | None = found
     elif unit == "1" and found.high <= 1:
         percent = convert(found, "%")
@@ -265,10 +292,21 @@ def _ki67(reading: _Reading) -> None:
         reading.chart.specimens[source(reading.resource)] = specimen
 
 
+def _names_digestive_site(reading: _Reading) -> bool:
+    """Whether text, body site or specimen name an organ this service is about."""
+    label = label_in(_written(reading), labels().site)
+    return label is not None and label.value not in ("lung", "thymus")
+
+
 def _specimen(reading: _Reading) -> str:
     """Primary unless specimen or body site name a metastasis."""
+    return "metastasis" if says(normal_text(_written(reading)), _METASTASIS) else "primary"
+
+
+def _written(reading: _Reading) -> str:
+    """What body site, specimen and contained specimens say."""
     resource = reading.resource
-    written = " ; ".join(
+    return " ; ".join(
         (
             words(resource.get("bodySite")),
             text(member(resource.get("specimen"), "display")),
@@ -279,7 +317,6 @@ def _specimen(reading: _Reading) -> str:
             ),
         )
     )
-    return "metastasis" if says(normal_text(written), _METASTASIS) else "primary"
 
 
 def _mitoses(reading: _Reading) -> None:
@@ -308,6 +345,9 @@ def _area(unit: str) -> str | None:
 
 def _size(reading: _Reading) -> None:
     """Largest diameter: the value, or the component with the maximum dimension."""
+    if reading.match.code == _FURTHER_DIMENSION:
+        reading.skip("a further dimension is not the largest diameter", "size_mm")
+        return
     parts = [
         part
         for part in objects(reading.resource.get("component"))
@@ -323,6 +363,21 @@ def _size(reading: _Reading) -> None:
         return
     evidence = reading.chart.evidence(reading.resource, reading.when, reading.how, reading.label)
     reading.chart.sizes.append(Claim("size_mm", found.low, evidence, reading.when, limits=found))
+    lesion = _lesion(reading.resource)
+    if lesion and found.exact and reading.when is not None and reading.when.exact:
+        reading.chart.lesions.setdefault(lesion, []).append((reading.when, found.low))
+
+
+def _lesion(resource: Resource) -> str:
+    """What tells this lesion from others: its focus, body site or identifier; empty when nothing does."""
+    for focus in objects(resource.get("focus")):
+        if text(focus.get("reference")):
+            return text(focus["reference"])
+    site = normal_text(words(resource.get("bodySite")))
+    codes = [coding.get("code") for coding in objects(member(resource.get("bodySite"), "coding"))]
+    if site or codes:
+        return f"{site} {codes}"
+    return next((text(item.get("value")) for item in objects(resource.get("identifier"))), "")
 
 
 def _stated_grade(reading: _Reading) -> None:
@@ -346,15 +401,16 @@ def _stated_grade(reading: _Reading) -> None:
 def _histology(reading: _Reading) -> None:
     """Morphology: confirms a suspected tumour and tells differentiation, cell type or hormone."""
     value = reading.resource.get("valueCodeableConcept")
+    certainty = "highly-suspected" if status(reading.resource) in _PROVISIONAL else "confirmed"
     for match in matches(value, reading.chart.terminology):
         if match.kind == "morphology" and match.role:
             role = "other-tumour" if match.role == "other-morphology" else match.role
             reading.chart.tumours.append(
-                Tumour(role, "confirmed", dict(match.facts), reading.resource, reading.when, CODED, match.display)
+                Tumour(role, certainty, dict(match.facts), reading.resource, reading.when, CODED, match.display)
             )
             return
     normal = normal_text(words(value) or text(reading.resource.get("valueString")))
-    if not normal or says(normal, labels().negation) or says(normal, labels().possibility):
+    if not normal or denies(normal) or says(normal, labels().possibility):
         return
     tumour = label_in(normal, labels().tumour)
     if tumour:
@@ -363,8 +419,11 @@ def _histology(reading: _Reading) -> None:
         if grade:
             facts["differentiation"] = grade.value
         reading.chart.tumours.append(
-            Tumour("morphology", "confirmed", facts, reading.resource, reading.when, TEXT, words(value))
+            Tumour("morphology", certainty, facts, reading.resource, reading.when, TEXT, words(value))
         )
+
+
+_NO_CHANGE = Label(value="stable", phrases=["no change", "unchanged"])
 
 
 def _disease_status(reading: _Reading) -> None:
@@ -372,7 +431,9 @@ def _disease_status(reading: _Reading) -> None:
     value = reading.resource.get("valueCodeableConcept")
     word = word_of(value)
     if word not in FACTS["last_imaging_result"].words:
-        label = label_in(words(value) or text(reading.resource.get("valueString")), labels().disease_status)
+        written = words(value) or text(reading.resource.get("valueString"))
+        label = None if denies(normal_text(written)) else label_in(written, labels().disease_status)
+        label = label or label_in(written, [_NO_CHANGE])
         word = label.value if label else ""
     if word:
         reading.claim("last_imaging_result", word)
@@ -391,6 +452,7 @@ def _pregnancy(reading: _Reading) -> None:
         if value is None and not found:
             value = _pregnancy_words(words(resource.get("valueCodeableConcept")) or text(resource.get("valueString")))
     if value is None:
+        reading.skip("the value says neither pregnant nor not pregnant", "pregnant")
         return
     if not dates.within(reading.when, reading.chart.today, window):
         reading.skip("the pregnancy status is undated or too old")
@@ -441,8 +503,10 @@ def _alkaline_phosphatase(reading: _Reading) -> None:
         reading.claim("alp_elevated", True)
         return
     above = above_reference(resource)
-    if above is not None:
-        reading.claim("alp_elevated", above)
+    if above is None:
+        reading.skip("no value with a reference range can be read", "alp_elevated")
+        return
+    reading.claim("alp_elevated", above)
 
 
 def above_reference(resource: Resource) -> bool | None:
@@ -472,7 +536,7 @@ def _mri_contraindicated(reading: _Reading) -> None:
     if not isinstance(value, bool):
         value = _yes_no(reading.resource)
     if value:
-        reading.chart.implants.append(("non-mr-conditional", reading.resource, reading.label))
+        reading.claim("implant", "non-mr-conditional", rank=1)
 
 
 _WINDOWS: dict[str, Callable[[], float]] = {

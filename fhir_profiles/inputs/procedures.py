@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from fhir_profiles import dates
 from fhir_profiles.chart import CODED, TEXT, Chart, Event
+from fhir_profiles.dates import When
 from fhir_profiles.inputs import imaging
-from fhir_profiles.reading import Resource, label_in, labels, matches, performed, status, words
+from fhir_profiles.reading import Resource, label_in, labels, matches, member, performed, status, words
 from fhir_profiles.terminology import Match
 
 _DONE = frozenset({"completed"})
@@ -26,9 +28,11 @@ def read(resource: Resource, chart: Chart) -> None:
         if not match.certain and not _agent_named(match, written):
             continue
         if state in _PLANNED:
-            plan(resource, match, chart)
+            plan(resource, match, chart, performed(resource))
         elif state in _DONE or state in _RUNNING or not state:
             _done(resource, match, chart, running=state in _RUNNING)
+    if state in _RUNNING and label_in(written, labels().dialysis):
+        chart.claim("dialysis", True, resource, when=performed(resource), how=TEXT, label=written)
     imaging.read_done(resource, chart, resource.get("code"), performed(resource), state in _DONE)
 
 
@@ -40,13 +44,13 @@ def _agent_named(match: Match, written: str) -> bool:
     return False
 
 
-def plan(resource: Resource, match: Match, chart: Chart) -> None:
-    """A planned operation."""
+def plan(resource: Resource, match: Match, chart: Chart, when: When | None) -> None:
+    """A planned operation, and when it was planned."""
     if match.role == "resection":
-        chart.claim("resection_planned", True, resource, label=match.display)
-        chart.claim("management_strategy", "surgery-planned", resource, label=match.display)
+        chart.claim("resection_planned", True, resource, when=when, label=match.display)
+        chart.claim("management_strategy", "surgery-planned", resource, when=when, label=match.display)
     elif match.role == "liver-surgery":
-        chart.claim("liver_surgery_planned", True, resource, label=match.display)
+        chart.claim("liver_surgery_planned", True, resource, when=when, label=match.display)
 
 
 def _done(resource: Resource, match: Match, chart: Chart, *, running: bool) -> None:
@@ -58,7 +62,10 @@ def _done(resource: Resource, match: Match, chart: Chart, *, running: bool) -> N
     if match.role in ("resection", "liver-surgery"):
         chart.events.append(Event(match.role, when, evidence))
     if match.treatment:
-        chart.events.append(Event("treatment", when, evidence, procedure=match.treatment, current=running))
+        begun = dates.parse(member(resource.get("performedPeriod"), "start"))
+        chart.events.append(
+            Event("treatment", when, evidence, procedure=match.treatment, current=running, started=begun)
+        )
     if match.role == "implant":
         chart.implants.append((match.facts["implant"], resource, match.display))
         return
