@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 DAYS_PER_MONTH = 30.4375
-_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?(?:T.*)?$")
+_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?(?:T.*)?$", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,9 @@ def parse(value: object) -> When | None:
     year = int(found.group(1))
     month, day = (int(part) if part else None for part in found.groups()[1:])
     try:
-        first = date(year, month or 1, day or 1)
-        last = date(year, month or 12, day or monthrange(year, month or 12)[1])
+        first = date(year, 1 if month is None else month, 1 if day is None else day)
+        end = 12 if month is None else month
+        last = date(year, end, monthrange(year, end)[1] if day is None else day)
     except ValueError:
         return None
     return When(first, last, found.group(0)[:10] if day else found.group(0).split("T")[0])

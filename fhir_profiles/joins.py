@@ -256,10 +256,10 @@ def growth(chart: Chart) -> None:
     if before is None:
         return
     first, last = sum(by_day[before].values()), sum(newest.values())
-    value = TumourGrowth(first, last, dates.months((days[0] - before).days))
+    change = TumourGrowth(first, last, dates.months((days[0] - before).days))
     measured = max(chart.sizes, key=lambda claim: claim.order)
     evidence = replace(measured.evidence, how=DERIVED)
-    chart.claims["recist"] = [Claim("recist", value, evidence, measured.when)]
+    chart.claims["recist"] = [Claim("recist", change, evidence, measured.when)]
 
 
 def symptoms(chart: Chart) -> None:

@@ -22,7 +22,7 @@ from fhir_profiles.reading import (
     text,
     words,
 )
-from fhir_profiles.terminology import LOCAL_SYSTEM, Terminology
+from fhir_profiles.terminology import Terminology
 
 _NOT_OURS = frozenset({"revoked", "entered-in-error", "completed"})
 _OLDER_ORDERS = frozenset(
@@ -57,7 +57,7 @@ def imaging_orders(orders: Iterable[Resource], patient_id: str, terminology: Ter
         if named is None:
             continue
         _check_patient(resource, patient_id)
-        found.append(_Read(_draft(resource, named), named))
+        found.append(_Read(_draft(resource, named, terminology), named))
     return tuple(_paired(found))
 
 
@@ -71,24 +71,24 @@ def _check_patient(resource: Resource, patient_id: str) -> None:
         )
 
 
-def _draft(resource: Resource, named: Study) -> DraftOrder:
+def _draft(resource: Resource, named: Study, terminology: Terminology) -> DraftOrder:
     identifier = text(resource.get("id"))
     reference = f"ServiceRequest/{identifier}" if identifier else ""
     order = Order(
         id=reference or "ServiceRequest",
         procedure=named.procedure,
-        intent=_intent(resource),
+        intent=_intent(resource, terminology),
         attributes=named.attributes,
         modality=named.modality,
     )
     return DraftOrder(reference, named.label, order, resource, (reference,), named.open_question)
 
 
-def _intent(resource: Resource) -> str | None:
+def _intent(resource: Resource, terminology: Terminology) -> str | None:
     """The purpose, when the order states it with a word of the local CodeSystem."""
     for reason in objects(resource.get("reasonCode")):
         for coding in codings(reason):
-            if coding.system == LOCAL_SYSTEM and coding.code in _INTENTS:
+            if coding.system and terminology.system(coding.system) == "local" and coding.code in _INTENTS:
                 return coding.code
     return None
 
@@ -130,7 +130,7 @@ def indications(drafts: Iterable[DraftOrder], terminology: Terminology) -> list[
             "id": draft.reference.partition("/")[2],
             "code": reason,
             "verificationStatus": {"coding": [{"code": "provisional"}], "text": "provisional"},
-            "recordedDate": draft.resource.get("authoredOn"),
+            "meta": {"lastUpdated": draft.resource.get("authoredOn")},
             "bodySite": list(objects(draft.resource.get("bodySite"))),
         }
         for draft in drafts

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from cds_service.domain.facts import FACTS
+from cds_service.domain.facts import FACTS, Kind
 from cds_service.domain.terms import FHIR_BASE
 from cds_service.errors import TerminologyError
 
@@ -166,6 +166,24 @@ def _merged(concept: ConceptRow, code: CodeRow | None, extra: Mapping[str, Any] 
     return {name: value for name, value in facts.items() if value != ""}
 
 
+def _check_facts(where: str, facts: Mapping[str, Any]) -> None:
+    """Facts and words that a row gives are those of the vocabulary; an empty word takes a fact away."""
+    for name, value in facts.items():
+        spec = FACTS.get(name)
+        if spec is None:
+            raise TerminologyError(f"{where}: {name!r} is not a fact")
+        if value == "":
+            continue
+        words = value if isinstance(value, list) else [value]
+        known = {
+            Kind.FLAG: isinstance(value, bool),
+            Kind.WORD: value in spec.words,
+            Kind.WORDS: isinstance(value, list) and all(not spec.words or word in spec.words for word in words),
+        }.get(spec.kind, isinstance(value, int | float))
+        if not known:
+            raise TerminologyError(f"{where}: {value!r} does not fit {name}, which is a {spec.kind}")
+
+
 def _match(concept: ConceptRow, code: CodeRow) -> Match:
     def own(name: str) -> Any:
         value = getattr(code, name)
@@ -219,6 +237,7 @@ class Terminology:
         for table in _TABLES:
             for concept in _decode(folder, table, _Concepts).concept:
                 self._add(table, concept)
+        self._check_relations()
         self._families = [self._family(row) for row in _decode(folder, "families", _Families).family]
         self._add_local_facts()
         self._observed = frozenset(
@@ -229,15 +248,21 @@ class Terminology:
         if concept.key in self.concepts:
             raise TerminologyError(f"codes/{table}.toml: concept {concept.key!r} appears twice")
         self.concepts[concept.key] = concept
-        for name in (*concept.facts, *(name for row in concept.codes for name in row.facts)):
-            if name not in FACTS:
-                raise TerminologyError(f"codes/{table}.toml, {concept.key!r}: {name!r} is not a fact")
+        for facts in (concept.facts, *(row.facts for row in concept.codes)):
+            _check_facts(f"codes/{table}.toml, {concept.key!r}", facts)
         for row in concept.codes:
             if row.system not in self.uris:
                 raise TerminologyError(f"codes/{table}.toml, {concept.key!r}: unknown system {row.system!r}")
             if not row.display.strip() or not row.evidence.strip():
                 raise TerminologyError(f"codes/{table}.toml, {concept.key!r}: {row.code} lacks display or evidence")
             self._register(table, row.system, row.code, _match(concept, row))
+
+    def _check_relations(self) -> None:
+        """Concepts name only concepts that exist."""
+        for concept in self.concepts.values():
+            for other in (*concept.composed_of, *concept.billed_as, *concept.tracers):
+                if other not in self.concepts:
+                    raise TerminologyError(f"codes/imaging.toml: {concept.key!r} names {other!r}, which does not exist")
 
     def _register(self, table: str, system: str, code: str, match: Match) -> None:
         key = (system, normal_code(system, code))
@@ -254,6 +279,7 @@ class Terminology:
         concept = self.concepts.get(row.concept)
         if concept is None:
             raise TerminologyError(f"codes/families.toml: unknown concept {row.concept!r}")
+        _check_facts(f"codes/families.toml, {row.prefix!r}", row.facts)
         code = CodeRow(
             system="icd-10-cm",
             code=row.prefix,
@@ -332,7 +358,9 @@ def _normal_uri(uri: str) -> str:
 def _decode(folder: Traversable, table: str, kind: type[Any]) -> Any:
     try:
         return msgspec.toml.decode((folder / f"{table}.toml").read_bytes(), type=kind)
-    except msgspec.DecodeError as error:
+    except OSError:
+        raise TerminologyError(f"codes/{table}.toml: the table cannot be read") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TerminologyError(f"codes/{table}.toml: {error}") from None
 
 

@@ -118,11 +118,14 @@ class _Reader:
         self.sources: dict[str, m.Source] = {}
 
     def decode(self, name: str, kind: type[T]) -> T:
-        data = (self.folder / name).read_bytes()
+        try:
+            data = (self.folder / name).read_bytes()
+        except OSError:
+            raise KnowledgeError(f"{name}: the table cannot be read") from None
         self.digest.update(name.encode() + b"\0" + data)
         try:
             return msgspec.toml.decode(data, type=kind)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise KnowledgeError(f"{name}: {error}") from None
 
     def read_sources(self) -> None:

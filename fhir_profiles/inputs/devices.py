@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fhir_profiles.chart import Chart
-from fhir_profiles.reading import Label, Resource, label_in, matches, objects, reference_id, status, text, words
+from fhir_profiles.reading import Label, Resource, label_in, matches, member, objects, reference_id, status, text, words
 
 _GONE = frozenset({"inactive", "entered-in-error"})
 _USE_OVER = frozenset({"completed", "entered-in-error", "stopped", "intended"})
@@ -51,6 +51,11 @@ def _worst(values: list[str]) -> str:
 def read_use(resource: Resource, chart: Chart) -> None:
     """A device in use; one that is not in the request itself is of unknown safety."""
     device = reference_id(resource.get("device"), "Device")
+    contained = text(member(resource.get("device"), "reference")).removeprefix("#")
+    held = next((c for c in objects(resource.get("contained")) if contained and c.get("id") == contained), None)
+    if held is not None and status(resource) not in _USE_OVER:
+        read_device({**held, "resourceType": "Device", "id": text(resource.get("id"))}, chart)
+        return
     if status(resource) in _USE_OVER:
         if device:
             chart.devices_gone.add(device)

@@ -78,25 +78,25 @@ def _read(
     if not found:
         label = label_in(words(concept), labels().medication)
         found, how = ([_by_text(label.concept, chart)] if label else []), TEXT
-    if state in _VOID:
+    future = when is not None and when.first > chart.today
+    if state in _VOID or future:
         if found:
-            chart.skip(resource, f"status is {state}")
-        return
-    if when is not None and when.first > chart.today:
-        if found:
-            chart.skip(resource, "the date lies in the future")
+            chart.skip(resource, "the date lies in the future" if future else f"status is {state}")
         return
     for match in found:
         evidence = chart.evidence(resource, when, how, match.label)
-        current = current or state in _NOW
-        if match.treatment:
-            treatment = _purpose(match.treatment, resource)
-            chart.events.append(
-                Event("treatment", when, evidence, procedure=treatment, current=current, started=started)
-            )
-        elif match.facts and current:
-            for name, value in match.facts.items():
-                chart.claim(name, value, resource, when=when, how=how, label=match.label)
+        event = Event("treatment", when, evidence, current=current or state in _NOW, started=started)
+        _take(resource, chart, match, event)
+
+
+def _take(resource: Resource, chart: Chart, match: Match, event: Event) -> None:
+    """What one ingredient says: a treatment of the tumour, or a fact that holds while it is taken."""
+    if match.treatment:
+        event.procedure = _purpose(match.treatment, resource)
+        chart.events.append(event)
+    elif event.current:
+        for name, value in match.facts.items():
+            chart.claim(name, value, resource, when=event.when, how=event.evidence.how, label=match.label)
 
 
 def _medication(resource: Resource, chart: Chart) -> object | None:

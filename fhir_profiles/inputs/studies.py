@@ -18,6 +18,18 @@ _MR = ["mri", "mr", "magnetic resonance", "mrcp"]
 _CT = ["ct", "cat scan", "computed tomography", "tomography"]
 _NUCLEAR = ["pet", "spect", "scintigraphy", "pet ct", "positron"]
 _ULTRASOUND = ["ultrasound", "us", "sonography", "ultrasonography"]
+_GUIDANCE = [
+    "biopsy",
+    "guided",
+    "guidance",
+    "drainage",
+    "ablation",
+    "embolization",
+    "embolisation",
+    "injection",
+    "aspiration",
+]
+_MODALITIES = {"pet-ct": _NUCLEAR, "mri": _MR, "ct": _CT, "ultrasound": _ULTRASOUND}
 _CONTRAST = [
     "with contrast",
     "with iv contrast",
@@ -96,7 +108,8 @@ def _key(match: Match, tracer: str | None, written: str) -> str | None:
         return match.procedure or None
     if match.procedure == "srs-octreotide":
         return match.procedure if tracer == "pentetreotide" else None
-    return match.procedure if match.procedure and label_in(written, labels().study) else None
+    named = label_in(written, labels().study)
+    return match.procedure if named is not None and named.procedure == match.procedure else None
 
 
 def _without_key(specific: list[Match], keys: set[str], tracer: str | None, label: str) -> Study:
@@ -124,10 +137,10 @@ def _most_specific(found: list[Match], terminology: Terminology) -> list[Match]:
 
 def _tracer(concepts: Iterable[object], written: str, terminology: Terminology) -> str | None:
     """The tracer that codes or text name; two different ones, or a word that fits several, leave it open."""
-    named = {match.tracer for concept in concepts for match in matches(concept, terminology) if match.tracer}
-    if not named:
-        normal = normal_text(written)
-        named = {label.value for label in labels().tracer if says(normal, label.phrases)}
+    coded = [match for concept in concepts for match in matches(concept, terminology) if match.tracer]
+    normal = normal_text(written)
+    said = {label.value for label in labels().tracer if says(normal, label.phrases)}
+    named = {match.tracer for match in coded if match.certain or match.tracer in said} or said
     return named.pop() if len(named) == 1 else None
 
 
@@ -137,25 +150,21 @@ def _from_text(name: str) -> Study | None:
     if label:
         return Study(label.procedure, frozenset(), None, TEXT, name)
     normal = normal_text(name)
-    if not says(normal, _REGION):
+    modality = next((key for key, phrases in _MODALITIES.items() if says(normal, phrases)), None)
+    if modality is None or not says(normal, _REGION) or says(normal, _GUIDANCE):
         return None
-    attributes: set[str] = set()
-    modality: str | None = None
     contrast = says(normal, _CONTRAST)
-    if says(normal, _MR):
-        modality = "mri"
-        attributes |= {"mr"} | ({"gadolinium"} if contrast else set())
-    elif says(normal, _NUCLEAR):
-        modality = "pet-ct"
-        attributes |= {"ionising"}
-    elif says(normal, _CT):
-        modality = "ct"
-        attributes |= {"ionising"} | ({"iodinated"} if contrast else set())
-    elif says(normal, _ULTRASOUND):
-        modality = "ultrasound"
-    else:
-        return None
-    if says(normal, _ABDOMEN) and modality in ("mri", "ct"):
-        attributes.add("abdominal")
     question = "" if contrast or modality not in ("mri", "ct") else "the use of contrast is not stated"
-    return Study(None, frozenset(attributes), modality, TEXT, name, open_question=question)
+    return Study(None, _attributes(normal, modality, contrast), modality, TEXT, name, open_question=question)
+
+
+def _attributes(normal: str, modality: str, contrast: bool) -> frozenset[str]:
+    """What the words of an order say about magnet, radiation, contrast and region."""
+    found: set[str] = set()
+    if says(normal, _MR):
+        found |= {"mr"} | ({"gadolinium"} if contrast else set())
+    if modality in ("pet-ct", "ct"):
+        found |= {"ionising"} | ({"iodinated"} if contrast and modality == "ct" else set())
+    if says(normal, _ABDOMEN) and modality in ("mri", "ct"):
+        found.add("abdominal")
+    return frozenset(found)
