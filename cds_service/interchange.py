@@ -5,6 +5,7 @@ The shape is published as ``cds_service/protocol/schemas/assessment.schema.json`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,9 +47,7 @@ def _read(spec: FactSpec, value: Any) -> Any:
             raise ValueError("expected true or false")
         return value
     if spec.kind is Kind.NUMBER:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"expected a number in {spec.unit}")
-        return float(value)
+        return _read_number(value, spec.unit)
     if spec.kind is Kind.WORD:
         return _read_word(spec, value)
     if spec.kind is Kind.WORDS:
@@ -58,6 +57,18 @@ def _read(spec: FactSpec, value: Any) -> Any:
     return _read_growth(value)
 
 
+def _read_number(value: Any, unit: str) -> float:
+    """A finite number."""
+    if not isinstance(value, bool) and isinstance(value, int | float):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isfinite(number):
+            return number
+    raise ValueError(f"expected a finite number in {unit}")
+
+
 def _read_word(spec: FactSpec, value: Any) -> str:
     if not isinstance(value, str) or not value or (spec.words and value not in spec.words):
         raise ValueError(f"expected one of {', '.join(spec.words) or 'the words in use'}")
@@ -65,12 +76,11 @@ def _read_word(spec: FactSpec, value: Any) -> str:
 
 
 def _read_growth(value: Any) -> TumourGrowth:
-    names = ("d1_mm", "d2_mm", "months")
-    if not isinstance(value, dict) or any(
-        isinstance(value.get(n), bool) or not isinstance(value.get(n), int | float) for n in names
-    ):
+    if not isinstance(value, dict) or set(value) != {"d1_mm", "d2_mm", "months"}:
         raise ValueError("expected an object with the numbers d1_mm, d2_mm and months")
-    return TumourGrowth(*(float(value[name]) for name in names))
+    return TumourGrowth(
+        _read_number(value["d1_mm"], "mm"), _read_number(value["d2_mm"], "mm"), _read_number(value["months"], "mo")
+    )
 
 
 def read_orders(given: Any, facts: Facts, knowledge: Knowledge) -> tuple[Order, ...]:
@@ -81,7 +91,7 @@ def read_orders(given: Any, facts: Facts, knowledge: Knowledge) -> tuple[Order, 
     """
     if not isinstance(given, list):
         raise FactsError("orders: expected a list of procedure keys")
-    unknown = [str(key) for key in given if key not in knowledge.procedures]
+    unknown = [str(key) for key in given if not isinstance(key, str) or key not in knowledge.procedures]
     if unknown:
         raise FactsError(f"orders: no such procedure key: {', '.join(unknown)}")
     return tuple(

@@ -76,7 +76,7 @@ class Chart:
     tumours: list[Tumour] = field(default_factory=list)
     labs: dict[str, list[tuple[Resource, Amount, When | None]]] = field(default_factory=dict)
     sizes: list[Claim] = field(default_factory=list)
-    lesions: dict[str, list[tuple[When, float]]] = field(default_factory=dict)
+    lesions: dict[str, list[tuple[When, float, Evidence]]] = field(default_factory=dict)
     """Sizes of lesions that can be told apart, by lesion."""
     symptoms: list[tuple[Resource, When | None, str]] = field(default_factory=list)
     metastases: list[tuple[str, Evidence, When | None]] = field(default_factory=list)

@@ -123,15 +123,28 @@ def _carried(draft: Mapping[str, object]) -> dict[str, Any]:
     return carried
 
 
-def _reference(value: object) -> dict[str, str] | None:
+def _reference(value: object) -> dict[str, Any] | None:
     """A reference that leads outside the draft itself."""
     if not isinstance(value, dict):
         return None
     reference = text(value.get("reference"))
-    if not reference or reference.startswith("#") or any(character.isspace() for character in reference):
+    if reference.startswith("#") or any(character.isspace() for character in reference):
+        return None
+    identifier = _identifier(value.get("identifier"))
+    if not reference and not identifier:
         return None
     display = text(value.get("display"))
-    return {"reference": reference} | ({"display": display} if display else {})
+    carried: dict[str, Any] = {"reference": reference} if reference else {"identifier": identifier}
+    return carried | ({"display": display} if display else {})
+
+
+def _identifier(value: object) -> dict[str, str]:
+    """System and value of a logical reference."""
+    if not isinstance(value, dict) or not text(value.get("value")):
+        return {}
+    system = text(value.get("system"))
+    usable = system and not any(character.isspace() for character in system)
+    return ({"system": system} if usable else {}) | {"value": text(value["value"])}
 
 
 def _concept(value: Mapping[str, Any]) -> dict[str, Any] | None:

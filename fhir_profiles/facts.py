@@ -12,7 +12,7 @@ from cds_service.domain.findings import PatientFacts, Skipped
 from fhir_profiles import joins
 from fhir_profiles.chart import Chart
 from fhir_profiles.inputs import READERS
-from fhir_profiles.reading import Resource, member, reference_id, source, text
+from fhir_profiles.reading import Resource, is_about, member, source, text
 from fhir_profiles.terminology import Terminology
 
 Reader = Callable[[Resource, Chart], None]
@@ -105,9 +105,7 @@ def _ours(resource: Resource, chart: Chart) -> bool:
         reference = resource.get("patient")
     if not text(member(reference, "reference")):
         return True  # the query was for this patient; servers may leave the reference out or give an identifier
-    if reference_id(reference, "Patient") == chart.patient_id:
-        return True
-    if text(member(reference, "reference")) == f"urn:uuid:{chart.patient_id}":
+    if is_about(reference, chart.patient_id):
         return True
     chart.skip(resource, "the resource is about another patient")
     return False

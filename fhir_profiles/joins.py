@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 from cds_service.domain.facts import TumourGrowth
+from cds_service.domain.findings import Evidence
 from fhir_profiles import dates
 from fhir_profiles.chart import DERIVED, Chart, Claim, Event, Tumour
 from fhir_profiles.dates import When
@@ -244,10 +245,10 @@ def chromogranin(chart: Chart) -> None:
 
 def growth(chart: Chart) -> None:
     """Sum of the diameters of the same lesions on the two newest days on which all of them were measured."""
-    by_day: dict[date, dict[str, float]] = {}
+    by_day: dict[date, dict[str, tuple[float, Evidence, When]]] = {}
     for lesion, sizes in chart.lesions.items():
-        for when, value in sizes:
-            by_day.setdefault(when.last, {})[lesion] = value
+        for when, size_mm, evidence in sizes:
+            by_day.setdefault(when.last, {})[lesion] = (size_mm, evidence, when)
     days = sorted(by_day, reverse=True)
     if "recist" in chart.claims or not days[1:]:
         return
@@ -255,11 +256,13 @@ def growth(chart: Chart) -> None:
     before = next((day for day in days[1:] if by_day[day].keys() == newest.keys()), None)
     if before is None:
         return
-    first, last = sum(by_day[before].values()), sum(newest.values())
+    measured = [*by_day[before].values(), *newest.values()]
+    first = sum(size_mm for size_mm, _, _ in by_day[before].values())
+    last = sum(size_mm for size_mm, _, _ in newest.values())
     change = TumourGrowth(first, last, dates.months((days[0] - before).days))
-    measured = max(chart.sizes, key=lambda claim: claim.order)
-    evidence = replace(measured.evidence, how=DERIVED)
-    chart.claims["recist"] = [Claim("recist", change, evidence, measured.when)]
+    chart.claims["recist"] = [
+        Claim("recist", change, replace(evidence, how=DERIVED), when) for _, evidence, when in reversed(measured)
+    ]
 
 
 def symptoms(chart: Chart) -> None:

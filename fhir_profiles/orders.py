@@ -13,11 +13,11 @@ from fhir_profiles.inputs.studies import Study, study
 from fhir_profiles.reading import (
     Resource,
     codings,
+    is_about,
     matches,
     member,
     objects,
     reading_defaults,
-    reference_id,
     status,
     text,
     words,
@@ -65,7 +65,7 @@ def _check_patient(resource: Resource, patient_id: str) -> None:
     subject = resource.get("subject")
     if not text(member(subject, "reference")):
         return
-    if reference_id(subject, "Patient") != patient_id:
+    if not is_about(subject, patient_id):
         raise PatientMismatch(
             "A draft order's subject is not the patient of context.patientId; one call is about one patient."
         )

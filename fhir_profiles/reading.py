@@ -108,6 +108,13 @@ def reference_id(reference: object, kind: str) -> str | None:
     return unquote(found.group(1)) if found else None
 
 
+def is_about(reference: object, patient_id: str) -> bool:
+    """Whether a reference is to this patient, in any of its spellings."""
+    if reference_id(reference, "Patient") == patient_id:
+        return True
+    return text(member(reference, "reference")) == f"urn:uuid:{patient_id}"
+
+
 def observed(resource: Resource) -> When | None:
     """Effective date of an Observation; the end of a period counts."""
     for name in _DATES:
@@ -153,6 +160,11 @@ _COMPARATORS = {"≤": "<=", "≥": ">="}
 
 def amount(value: Resource) -> Amount | None:
     """The number in an Observation or component: quantity, range, integer or text such as ``<3 %`` or ``15-20``."""
+    found = _amount(value)
+    return found if found is not None and math.isfinite(found.low) else None
+
+
+def _amount(value: Resource) -> Amount | None:
     quantity = value.get("valueQuantity")
     if isinstance(quantity, dict):
         return _from_quantity(quantity)
@@ -353,7 +365,8 @@ def convert(found: Amount, unit: str, *, fixed_unit: bool = False) -> Amount | N
         return None
     if factor == 1:
         return found
-    return Amount(_scaled(found.low, factor), _scaled(found.high, factor), unit, found.shown)
+    low = _scaled(found.low, factor)
+    return Amount(low, _scaled(found.high, factor), unit, found.shown) if math.isfinite(low) else None
 
 
 def _scaled(value: float, factor: float) -> float:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#!|<>~&:@]|(?<=www)\.)")
-_REFERENCE = re.compile(r"[A-Z][A-Za-z]{1,40}(/[A-Za-z0-9\-.]{1,64})?")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+_REFERENCE = re.compile(r"[A-Z][A-Za-z]{1,40}(/[A-Za-z0-9\-.]{1,512})?")
 _LONGEST = 120
 
 
@@ -23,8 +23,14 @@ def reference(value: str) -> str:
 
 def plain(value: str) -> str:
     """Text from a record on one line, without control characters, cut to a sensible length."""
-    flat = " ".join(_CONTROL.sub(" ", value).split())
+    flat = " ".join("".join(" " if _is_control(character) else character for character in value).split())
     return flat if len(flat) <= _LONGEST else flat[: _LONGEST - 1].rstrip() + "…"
+
+
+def _is_control(character: str) -> bool:
+    """Control, format, private-use and unassigned characters, and line or paragraph separators."""
+    category = unicodedata.category(character)
+    return category.startswith("C") or category in ("Zl", "Zp")
 
 
 def section(title: str, lines: list[str]) -> str:

@@ -10,6 +10,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from cds_service.errors import KnowledgeError
+
 Basis = Literal["seed", "public", "derived", "reading", "engineering-default"]
 Severity = Literal["critical", "warning", "info"]
 
@@ -425,11 +427,19 @@ class Knowledge:
         return tuple(self.sources[cite.partition(":")[0]] for cite in row.cite)
 
     def on(self, day: date) -> Knowledge:
-        """The knowledge as it was in force on a day: rows not yet valid, or already replaced, are left out."""
+        """The knowledge as it was in force on a day: rows not yet valid, or already replaced, are left out.
+
+        Raises:
+            KnowledgeError: the day lies before all rows.
+        """
         iso = day.isoformat()
         if self.newest_start <= iso and (not self.first_end or iso < self.first_end):
             return self
         out = {row.id for row in self.rows.values() if not row.in_force(iso)}
+        if all(rule.row.id in out for rule in self.selection):
+            raise KnowledgeError(
+                f"No guideline rows are in force on {iso}; the earliest are those of {self._earliest}."
+            )
         return replace(
             self,
             ratings={key: row for key, row in self.ratings.items() if row.id not in out},
@@ -443,6 +453,10 @@ class Knowledge:
             staging_warnings=_kept(self.staging_warnings, out),
             followup=_kept(self.followup, out),
         )
+
+    @property
+    def _earliest(self) -> str:
+        return min(row.valid_from for row in self.rows.values())
 
     def expired(self, today: date) -> tuple[Row, ...]:
         """Rows whose review date has passed."""

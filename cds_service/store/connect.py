@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from cds_service.errors import SettingsError
+from cds_service.errors import SettingsError, StoreError
 
 _BUSY_SECONDS = 10
 
@@ -25,12 +25,28 @@ def open_engine(url: str) -> Engine:
     except ArgumentError:
         raise SettingsError("PNET_CDS_DATABASE_URL: not a database URL such as sqlite:///var/pnet-cds.sqlite") from None
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
+        return _open_other(parsed)
     if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(parsed.database).parent)
     engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
+
+
+def _open_other(url: URL) -> Engine:
+    try:
+        return create_engine(url, pool_pre_ping=True)
+    except (NoSuchModuleError, ImportError):
+        raise SettingsError(
+            f"PNET_CDS_DATABASE_URL: there is no driver for {url.drivername!r} in this installation"
+        ) from None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"The folder of the SQLite file cannot be made: {error.strerror}.") from None
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine, delete, insert, select
@@ -28,18 +31,15 @@ class SqlStore:
 
     def record(self, consult_record: ConsultRecord) -> None:
         """Keep a consult and its cards in one transaction."""
-        try:
-            with self.engine.begin() as connection:
-                connection.execute(insert(consult), _consult_row(consult_record))
-                rows = [_card_row(consult_record.id, n, item) for n, item in enumerate(consult_record.cards)]
-                if rows:
-                    connection.execute(insert(card), rows)
-        except SQLAlchemyError as error:
-            raise StoreError(f"The consult could not be recorded: {type(error).__name__}.") from error
+        rows = [_card_row(consult_record.id, n, item) for n, item in enumerate(consult_record.cards)]
+        with _reported("The consult could not be recorded"), self.engine.begin() as connection:
+            connection.execute(insert(consult), _consult_row(consult_record))
+            if rows:
+                connection.execute(insert(card), rows)
 
     def consult_of_card(self, card_uuid: str) -> ConsultRecord | None:
         """The consult a card belongs to, with all its cards."""
-        with self.engine.connect() as connection:
+        with _reported("The store could not be read"), self.engine.connect() as connection:
             owner = connection.execute(select(card.c.consult_id).where(card.c.uuid == card_uuid)).scalar()
             if owner is None:
                 return None
@@ -47,7 +47,7 @@ class SqlStore:
             cards = connection.execute(select(card).where(card.c.consult_id == owner).order_by(card.c.position)).all()
         return ConsultRecord(
             id=row.id,
-            answered_at=row.answered_at,
+            answered_at=_in_utc(row.answered_at),
             service=row.service,
             hook=row.hook,
             scenario=row.scenario,
@@ -73,22 +73,36 @@ class SqlStore:
             }
             for patient in patients
         ]
-        with self.engine.begin() as connection:
+        with _reported("The synthetic patients could not be loaded"), self.engine.begin() as connection:
             connection.execute(delete(synthetic_patient))
             if rows:
                 connection.execute(insert(synthetic_patient), rows)
 
     def synthetic(self) -> tuple[SyntheticPatient, ...]:
         """All synthetic patients, by slug."""
-        with self.engine.connect() as connection:
+        with _reported("The store could not be read"), self.engine.connect() as connection:
             rows = connection.execute(select(synthetic_patient).order_by(synthetic_patient.c.slug)).all()
         return tuple(SyntheticPatient(r.slug, r.title, r.story, r.as_of, r.hook, r.bundle) for r in rows)
+
+
+@contextmanager
+def _reported(what: str) -> Iterator[None]:
+    """A failure of the database as our own error, without its statement and values."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise StoreError(f"{what}: {type(error).__name__}.") from None
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """SQLite forgets the zone; what is stored is UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _consult_row(record: ConsultRecord) -> dict[str, Any]:
     return {
         "id": record.id,
-        "answered_at": record.answered_at,
+        "answered_at": record.answered_at.astimezone(UTC),
         "service": record.service,
         "hook": record.hook,
         "scenario": record.scenario,

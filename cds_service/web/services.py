@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, request
 
-from cds_service.errors import StoreError, UnknownService, UnsupportedMediaType
+from cds_service.errors import BodyTooLarge, StoreError, UnknownService, UnsupportedMediaType
 from cds_service.issuing import Outcome
 from cds_service.observability import logger
 from cds_service.pipeline import Parts, answer, prefetch_templates
@@ -39,13 +39,22 @@ def blueprint(services: tuple[HookService, ...], parts: Parts, store: Store, now
             raise UnknownService("There is no such service here; GET /cds-services lists them.")
         _require_json(request.mimetype)
         started = time.perf_counter()
-        outcome = answer(service, request.get_data(), parts)
+        outcome = answer(service, _body(), parts)
         elapsed = (time.perf_counter() - started) * 1000
         _keep(store, _record(service, outcome, parts, now(), elapsed))
         _log(service, outcome, elapsed)
         return _json(msgspec.json.encode(outcome.body))
 
     return routes
+
+
+def _body() -> bytes:
+    """The body; one sent in chunks counts against the limit as any other."""
+    data = request.get_data()
+    limit = request.max_content_length
+    if request.content_length is None and limit is not None and len(data) >= limit:
+        raise BodyTooLarge("The request body is larger than this service accepts; see PNET_CDS_MAX_BODY_BYTES.")
+    return data
 
 
 def discovery(services: tuple[HookService, ...]) -> dict[str, Any]:

@@ -66,7 +66,9 @@ _DURATIONS = (
 
 def relevant(concept: object, terminology: Terminology) -> bool:
     """A quick look: could this Observation code mean anything here? Used before the resource is read in full."""
-    for coding in objects(member(concept, "coding")):
+    if not isinstance(concept, dict):
+        return False
+    for coding in objects(concept.get("coding")):
         code = coding.get("code")
         if isinstance(code, str) and terminology.is_of_interest(code):
             return True
@@ -365,7 +367,7 @@ def _size(reading: _Reading) -> None:
     reading.chart.sizes.append(Claim("size_mm", found.low, evidence, reading.when, limits=found))
     lesion = _lesion(reading.resource)
     if lesion and found.exact and reading.when is not None and reading.when.exact:
-        reading.chart.lesions.setdefault(lesion, []).append((reading.when, found.low))
+        reading.chart.lesions.setdefault(lesion, []).append((reading.when, found.low, evidence))
 
 
 def _lesion(resource: Resource) -> str:
