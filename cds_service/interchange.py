@@ -66,7 +66,7 @@ def _read_number(value: Any, unit: str) -> float:
             number = math.inf
         if math.isfinite(number):
             return number
-    raise ValueError(f"expected a finite number in {unit}")
+    raise ValueError(f"expected a number in {unit}")
 
 
 def _read_word(spec: FactSpec, value: Any) -> str:

@@ -77,8 +77,6 @@ def word_of(concept: object) -> str:
     for coding in codings(concept):
         if coding.system is None or "pnet-cds" in coding.system:
             return coding.code
-    if isinstance(concept, str):
-        return concept.strip()
     return text(member(concept, "text"))
 
 

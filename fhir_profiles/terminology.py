@@ -38,6 +38,8 @@ _TABLES = (
 )
 _NEEDS_SYSTEM = frozenset({"cpt", "hcpcs", "rpid", "local", "naaccr", "pama"})
 """Systems whose bare codes say too little to be taken without their system."""
+_ICD_10_CM = re.compile(r"[A-Z]\d[0-9A-Z]\.[0-9A-Z]{1,4}")
+"""ICD-10-CM by its shape alone; without the dot it could be anything."""
 
 
 class CodeRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -320,15 +322,19 @@ class Terminology:
                 return None
             key = normal_code(name, code)
             found = self._codes.get((name, key))
-            if found is None and name == "icd-10-cm":
-                return next((match for prefix, match in self._families if key.startswith(prefix)), None)
-            return found
+            return self._family_of(key) if found is None and name == "icd-10-cm" else found
         candidates = {
             id(match): match
             for name in ("", "icd-10-cm", "icd-o-3")
             for match in self._bare.get(normal_code(name, code), ())
         }
+        if not candidates:
+            return self._family_of(normal_code("icd-10-cm", code)) if _ICD_10_CM.fullmatch(code.strip()) else None
         return next(iter(candidates.values())) if len(candidates) == 1 else None
+
+    def _family_of(self, key: str) -> Match | None:
+        """The first ICD-10-CM family the code belongs to; exclusions come first in the table."""
+        return next((match for prefix, match in self._families if key.startswith(prefix)), None)
 
     def is_of_interest(self, code: str) -> bool:
         """Whether a bare code may say anything a rule needs: a first quick look, without its system."""

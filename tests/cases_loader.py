@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from cds_service.domain.facts import FACTS
 
-_FOLDER: Final = Path(__file__).parent / "cases" / "clinical"
+_CASES: Final = Path(__file__).parent / "cases"
 _NULL: Final = "null"
 _KEYS: Final = frozenset({"id", "name", "why", "rules", "orders", "facts", "expected"})
 
@@ -43,13 +43,26 @@ class Case:
 
 
 def clinical_cases() -> tuple[Case, ...]:
-    """All worked cases, sorted by id.
+    """All worked cases that a chart can tell, sorted by id.
 
     Raises:
         ValueError: a case has a missing or unknown key, an unknown fact or expectation, or an id already used.
     """
+    return _cases(_CASES / "clinical")
+
+
+def plain_cases() -> tuple[Case, ...]:
+    """The few cases that only plain facts can tell, sorted by id.
+
+    Raises:
+        ValueError: as for the others.
+    """
+    return _cases(_CASES / "plain")
+
+
+def _cases(folder: Path) -> tuple[Case, ...]:
     cases: dict[str, Case] = {}
-    for path in sorted(_FOLDER.glob("*.toml")):
+    for path in sorted(folder.glob("*.toml")):
         for raw in tomllib.loads(path.read_text(encoding="utf-8"))["case"]:
             case = _case(raw, path.name)
             if case.id in cases:

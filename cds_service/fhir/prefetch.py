@@ -7,7 +7,7 @@ code can mean something here, because a chart may hold thousands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -19,7 +19,7 @@ from cds_service.service import Input
 
 _NOTHING = msgspec.Raw(b"")
 _NULL = msgspec.Raw(b"null")
-_ERROR_SEVERITIES = frozenset({"fatal", "error"})
+_REMARKS = ("information", "warning")
 Wanted = Callable[[object], bool]
 
 
@@ -78,23 +78,92 @@ def receive(prefetch: Mapping[str, msgspec.Raw], inputs: Iterable[Input], wanted
     received = Received()
     for asked in inputs:
         raw = prefetch.get(asked.key)
-        received.states[asked.key] = State.ABSENT if raw is None else _read(asked, raw, wanted, received)
+        received.states[asked.key] = State.ABSENT if raw is None else _Value(asked, wanted, received).read(raw)
     return received
 
 
-def _read(asked: Input, raw: msgspec.Raw, wanted: Mapping[str, Wanted], received: Received) -> State:
-    if raw == _NULL:
+@dataclass(slots=True)
+class _Value:
+    """The value of one key while it is read."""
+
+    asked: Input
+    wanted: Mapping[str, Wanted]
+    received: Received
+    kinds: set[str] = field(default_factory=set)
+    """Resource types met so far."""
+
+    def read(self, raw: msgspec.Raw) -> State:
+        if raw == _NULL:
+            return State.COMPLETE
+        try:
+            bundle = _BUNDLES.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return self._read_odd(raw)
+        if bundle.resourceType == "Bundle":
+            state = self._entries(bundle)
+        else:
+            state = self._resource(raw)
+            if "OperationOutcome" in self.kinds:
+                return State.ERROR  # instead of data, whatever its severity
+        return State.INCOMPLETE if state is State.COMPLETE and self._is_about_something_else() else state
+
+    def _entries(self, bundle: _Bundle) -> State:
+        """All entries, and the worst of their states."""
+        states = {self._resource(entry.resource) for entry in bundle.entry or () if entry.resource != _NOTHING}
+        if State.ERROR in states:
+            return State.ERROR
+        return State.INCOMPLETE if State.INCOMPLETE in states or _has_next(bundle.link) else State.COMPLETE
+
+    def _is_about_something_else(self) -> bool:
+        """Whether resources came, but none of the type asked for: then nothing was said about that type."""
+        hits = self.kinds - {"OperationOutcome"}
+        if not hits or self.asked.resource_type in hits:
+            return False
+        self._skip(f"the value holds no {self.asked.resource_type}")
+        return True
+
+    def _skip(self, reason: str) -> None:
+        self.received.skipped.append(Skipped(self.asked.key, reason))
+
+    def _resource(self, raw: msgspec.Raw) -> State:
+        """One resource; an OperationOutcome that reports an error makes the key unavailable."""
+        try:
+            peek = _PEEKS.decode(raw)
+            kind = peek.resourceType
+            if isinstance(kind, str) and kind in self.wanted and not self.wanted[kind](peek.code):
+                self.kinds.add(kind)
+                self.received.unread += 1
+                return State.COMPLETE
+            if kind == "Bundle":
+                return self._entries(_BUNDLES.decode(raw))
+            resource = msgspec.json.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._skip("an entry is no readable resource")
+            return State.INCOMPLETE
+        if not isinstance(kind, str):
+            self._skip("an entry has no resourceType")
+            return State.INCOMPLETE
+        self.kinds.add(kind)
+        if kind == "OperationOutcome":
+            return State.ERROR if _is_error(resource) else State.COMPLETE
+        self.received.resources.append(resource)
         return State.COMPLETE
-    try:
-        bundle = _BUNDLES.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _read_odd(asked, raw, wanted, received)
-    if bundle.resourceType == "Bundle":
-        state = _combined(
-            _take(asked, entry.resource, wanted, received) for entry in bundle.entry or () if entry.resource != _NOTHING
-        )
-        return State.INCOMPLETE if state is State.COMPLETE and _has_next(bundle.link) else state
-    return _take(asked, raw, wanted, received)
+
+    def _read_odd(self, raw: msgspec.Raw) -> State:
+        """A value whose shape is not that of a Bundle or resource: take what objects it holds, call it incomplete."""
+        try:
+            value = msgspec.json.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._skip("the value cannot be read")
+            return State.ERROR
+        entries = value.get("entry") if isinstance(value, dict) else None
+        if not isinstance(entries, list):
+            entries = [entries] if isinstance(entries, dict) else []
+        self._skip("the value is neither a Bundle nor a resource of R4 shape")
+        for entry in entries:
+            if isinstance(entry, dict) and isinstance(entry.get("resource"), dict):
+                self._resource(msgspec.Raw(msgspec.json.encode(entry["resource"])))
+        return State.INCOMPLETE if entries else State.ERROR
 
 
 def _has_next(link: object) -> bool:
@@ -102,67 +171,10 @@ def _has_next(link: object) -> bool:
     return isinstance(link, list) and any(isinstance(item, dict) and item.get("relation") == "next" for item in link)
 
 
-def _combined(states: Iterable[State]) -> State:
-    """The worst state of the entries; all of them are read."""
-    worst = State.COMPLETE
-    for state in states:
-        if state is State.ERROR or (state is State.INCOMPLETE and worst is State.COMPLETE):
-            worst = state
-    return worst
-
-
-def _take(asked: Input, raw: msgspec.Raw | bytes, wanted: Mapping[str, Wanted], received: Received) -> State:
-    """One resource; an OperationOutcome that reports an error makes the key unavailable."""
-    try:
-        peek = _PEEKS.decode(raw)
-        kind = peek.resourceType
-        if isinstance(kind, str) and kind in wanted and not wanted[kind](peek.code):
-            received.unread += 1
-            return State.COMPLETE
-        resource = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        received.skipped.append(Skipped(asked.key, "an entry is no readable resource"))
-        return State.INCOMPLETE
-    if kind == "OperationOutcome":
-        return State.ERROR if _is_error(resource) else State.COMPLETE
-    if not isinstance(kind, str):
-        received.skipped.append(Skipped(asked.key, "an entry has no resourceType"))
-        return State.INCOMPLETE
-    if kind == "Bundle":
-        return _combined(_take(asked, entry, wanted, received) for entry in _inner(resource))
-    received.resources.append(resource)
-    return State.COMPLETE
-
-
-def _inner(bundle: dict[str, Any]) -> Iterator[bytes]:
-    """Entries of a Bundle that came inside a Bundle; one level down is enough."""
-    for entry in bundle.get("entry") or ():
-        if isinstance(entry, dict) and isinstance(entry.get("resource"), dict):
-            inner = entry["resource"]
-            if inner.get("resourceType") != "Bundle":
-                yield msgspec.json.encode(inner)
-
-
 def _is_error(outcome: dict[str, Any]) -> bool:
-    """Whether an OperationOutcome reports a failure; one without readable issues is taken as a failure."""
+    """Whether an OperationOutcome reports a failure; one that cannot be read is taken as a failure."""
     issues = outcome.get("issue")
     if not isinstance(issues, list) or not issues:
         return True
-    return any(not isinstance(i, dict) or i.get("severity", "error") in _ERROR_SEVERITIES for i in issues)
-
-
-def _read_odd(asked: Input, raw: msgspec.Raw, wanted: Mapping[str, Wanted], received: Received) -> State:
-    """A value whose shape is not that of a Bundle or resource: take what objects it holds, call it incomplete."""
-    try:
-        value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        received.skipped.append(Skipped(asked.key, "the value cannot be read"))
-        return State.ERROR
-    entries = value.get("entry") if isinstance(value, dict) else None
-    if not isinstance(entries, list):
-        entries = [entries] if isinstance(entries, dict) else []
-    received.skipped.append(Skipped(asked.key, "the value is neither a Bundle nor a resource of R4 shape"))
-    for entry in entries:
-        if isinstance(entry, dict) and isinstance(entry.get("resource"), dict):
-            _take(asked, msgspec.json.encode(entry["resource"]), wanted, received)
-    return State.INCOMPLETE if entries else State.ERROR
+    severities = [issue.get("severity") if isinstance(issue, dict) else None for issue in issues]
+    return any(severity not in _REMARKS for severity in severities)

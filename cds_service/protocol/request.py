@@ -74,7 +74,7 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
     defects: list[str] = []
     _check_hook(envelope.hook, hook)
     instance = _instance(envelope.hookInstance, defects)
-    if envelope.fhirAuthorization is not None and envelope.fhirServer is None:
+    if envelope.fhirAuthorization and not envelope.fhirServer:
         raise InvalidRequest("fhirAuthorization is given without fhirServer; send both or neither (CH-037).")
     context = envelope.context
     if not isinstance(context, dict):

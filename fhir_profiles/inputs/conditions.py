@@ -9,7 +9,6 @@ from fhir_profiles.chart import CODED, TEXT, Chart, Tumour
 from fhir_profiles.dates import When
 from fhir_profiles.reading import (
     Label,
-    Labels,
     Resource,
     code_of_status,
     denies,
@@ -27,6 +26,7 @@ from fhir_profiles.terminology import Match
 _DROPPED = frozenset({"entered-in-error", "refuted"})
 _SUSPECTED = frozenset({"provisional", "differential", "unconfirmed"})
 _OVER = frozenset({"resolved", "inactive"})
+_PRESENT = frozenset({"", "active", "recurrence", "relapse"})
 _RECURRENT = frozenset({"recurrence", "relapse"})
 _TUMOUR_ROLES = frozenset(
     {"tumour", "possible-tumour", "syndrome", "history", "other-tumour", "pancreatic-malignancy", "mass", "morphology"}
@@ -54,7 +54,9 @@ def read(resource: Resource, chart: Chart) -> None:
     usable = [match for match in found if match.certain or _text_agrees(match, written)]
     for match in usable:
         state.read_match(match, written)
-    if not usable:
+    if usable:
+        state.read_symptom(" ; ".join((words(concept), *(match.display for match in usable))))
+    else:
         state.read_text(words(concept))
 
 
@@ -118,7 +120,8 @@ class _State:
         for name, value in match.facts.items():
             self._state_fact(name, value, CODED, match.display)
         if role == "function" and not self.suspected:
-            self.chart.claim("functional_syndrome", match.facts["functional_syndrome"], self.resource, when=self.when)
+            hormone = match.facts["functional_syndrome"]
+            self.chart.claim("functional_syndrome", hormone, self.resource, when=self.when, label=match.display)
         if match.allergens and not self.over:
             for fact in match.allergens:
                 self.chart.allergies.append((fact, "mild", self.resource, self.when, CODED, match.display))
@@ -187,7 +190,7 @@ class _State:
         known = labels()
         if denies(normal) or says(normal, known.other_person):
             return
-        self._symptom(written, known)
+        self.read_symptom(written)
         possible = says(normal, known.possibility)
         syndrome = label_in(normal, known.syndrome)
         if syndrome:
@@ -203,9 +206,13 @@ class _State:
             for name, value in label.facts.items():
                 self._state_fact(name, value, TEXT, written)
 
-    def _symptom(self, written: str, known: Labels) -> None:
+    def read_symptom(self, written: str) -> None:
         """A symptom that is there now; whether it is new depends on when imaging was last done."""
-        if self.clinical in ("", "active", "recurrence", "relapse") and label_in(written, known.symptom):
+        known = labels()
+        normal = normal_text(written)
+        if self.clinical not in _PRESENT or self.suspected or not label_in(normal, known.symptom):
+            return
+        if not (denies(normal) or any(says(normal, w) for w in (known.other_person, known.history, known.possibility))):
             self.chart.symptoms.append((self.resource, self.diagnosed, written))
 
     def _text_tumour(self, label: Label, normal: str, written: str, *, possible: bool) -> None:

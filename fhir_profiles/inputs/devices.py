@@ -54,7 +54,7 @@ def read_use(resource: Resource, chart: Chart) -> None:
     contained = text(member(resource.get("device"), "reference")).removeprefix("#")
     held = next((c for c in objects(resource.get("contained")) if contained and c.get("id") == contained), None)
     if held is not None and status(resource) not in _USE_OVER:
-        read_device({**held, "resourceType": "Device", "id": text(resource.get("id"))}, chart)
+        read_device({**held, "resourceType": resource["resourceType"], "id": resource.get("id")}, chart)
         return
     if status(resource) in _USE_OVER:
         if device:

@@ -134,10 +134,16 @@ class _Reading:
         self.how = LOCAL if "local" in match.kind else CODED if match.certain else TEXT
 
     @property
+    def provisional(self) -> bool:
+        return status(self.resource) in _PROVISIONAL
+
+    @property
     def label(self) -> str:
         return words(self.resource.get("code")) or self.match.display
 
     def claim(self, fact: str, value: Any, *, limits: Amount | None = None, rank: int = 0) -> None:
+        """Record the value; of one day, a final result goes before a provisional one of the same rank."""
+        rank = 2 * rank - int(self.provisional)
         self.chart.claim(
             fact, value, self.resource, when=self.when, how=self.how, label=self.label, limits=limits, rank=rank
         )
@@ -274,7 +280,8 @@ def _ki67(reading: _Reading) -> None:
         reading.skip("no number can be read", "ki67_percent")
         return
     unit = found.unit
-    if unit in ("%", "percent") or (not unit and found.high > 1):
+    zero = found.exact and found.high == 0
+    if unit in ("%", "percent") or (not unit and (zero or found.high > 1)):
         percent: Amount | None = found
     elif unit == "1" and found.high <= 1:
         percent = convert(found, "%")
@@ -364,7 +371,7 @@ def _size(reading: _Reading) -> None:
         reading.skip("the unit is missing or cannot be converted", "size_mm")
         return
     evidence = reading.chart.evidence(reading.resource, reading.when, reading.how, reading.label)
-    reading.chart.sizes.append(Claim("size_mm", found.low, evidence, reading.when, limits=found))
+    reading.chart.sizes.append(Claim("size_mm", found.low, evidence, reading.when, -int(reading.provisional), found))
     lesion = _lesion(reading.resource)
     if lesion and found.exact and reading.when is not None and reading.when.exact:
         reading.chart.lesions.setdefault(lesion, []).append((reading.when, found.low, evidence))
@@ -403,7 +410,7 @@ def _stated_grade(reading: _Reading) -> None:
 def _histology(reading: _Reading) -> None:
     """Morphology: confirms a suspected tumour and tells differentiation, cell type or hormone."""
     value = reading.resource.get("valueCodeableConcept")
-    certainty = "highly-suspected" if status(reading.resource) in _PROVISIONAL else "confirmed"
+    certainty = "highly-suspected" if reading.provisional else "confirmed"
     for match in matches(value, reading.chart.terminology):
         if match.kind == "morphology" and match.role:
             role = "other-tumour" if match.role == "other-morphology" else match.role
@@ -421,7 +428,7 @@ def _histology(reading: _Reading) -> None:
         if grade:
             facts["differentiation"] = grade.value
         reading.chart.tumours.append(
-            Tumour("morphology", certainty, facts, reading.resource, reading.when, TEXT, words(value))
+            Tumour("morphology", certainty, facts, reading.resource, reading.when, TEXT, words(value) or reading.label)
         )
 
 

@@ -31,6 +31,6 @@ def read_care_plan(resource: Resource, chart: Chart) -> None:
 def _surveillance(resource: Resource, chart: Chart, concepts: list[object], when: When | None) -> None:
     for concept in concepts:
         if word_of(concept) == "active-surveillance" or says(normal_text(words(concept)), SURVEILLANCE):
-            label = words(concept)
+            label = words(concept) or SURVEILLANCE[0]
             chart.claim("management_strategy", "active-surveillance", resource, when=when, how=TEXT, label=label)
             return

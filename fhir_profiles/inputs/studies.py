@@ -170,6 +170,6 @@ def _attributes(normal: str, modality: str, contrast: bool) -> frozenset[str]:
         found |= {"mr"} | ({"gadolinium"} if contrast else set())
     if modality in ("pet-ct", "ct"):
         found |= {"ionising"} | ({"iodinated"} if contrast and modality == "ct" else set())
-    if says(normal, _ABDOMEN) and ("mr" in found or modality == "ct"):
+    if says(normal, _ABDOMEN) and modality in ("mri", "ct"):
         found.add("abdominal")
     return frozenset(found)

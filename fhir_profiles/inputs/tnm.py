@@ -52,7 +52,7 @@ def _t(resource: Resource, chart: Chart, digit: str, letter: str, edition: str |
         if value in FACTS["recorded_t"].words:
             chart.claim("recorded_t", value, resource, when=when, how=CODED, label=f"recorded {value}")
             if edition:
-                chart.claim("recorded_edition", edition, resource, when=when)
+                chart.claim("recorded_edition", edition, resource, when=when, label="recorded edition")
             return
     chart.skip(resource, "the T category is not one of the systems computed here", "recorded_t")
 
@@ -82,4 +82,4 @@ def _stage(resource: Resource, chart: Chart, written: str, edition: str | None, 
     if value in FACTS["recorded_stage"].words:
         chart.claim("recorded_stage", value, resource, when=when, label=f"recorded stage {value}")
         if edition:
-            chart.claim("recorded_edition", edition, resource, when=when)
+            chart.claim("recorded_edition", edition, resource, when=when, label="recorded edition")

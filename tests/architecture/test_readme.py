@@ -1,0 +1,178 @@
+"""The README says what the code does: its tables, paths, counts and commands are compared with it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from cds_service.cli import cli
+from cds_service.domain.terms import SCENARIOS
+from cds_service.errors import PnetCdsError
+from cds_service.knowledge import Knowledge
+from cds_service.settings import Settings
+from cds_service.web.problems import STATUS
+from fhir_profiles.synthetic import synthetic_patients
+from hooks import SERVICES
+from tests.calling import InProcess
+
+ROOT: Final = Path(__file__).parents[2]
+README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+NUMERALS: Final = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+)
+WORDS: Final = {word: number for number, word in enumerate(NUMERALS.split())}
+
+
+def table(*heading: str) -> list[list[str]]:
+    """The rows of the table with this heading."""
+    head = "| " + " | ".join(heading) + " |"
+    assert README.count(head) == 1, f"one table is headed {head}"
+    rows: list[list[str]] = []
+    for line in README.split(head, 1)[1].splitlines()[2:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
+    assert all(len(row) == len(heading) for row in rows)
+    return rows
+
+
+def code(cell: str) -> list[str]:
+    """The words set as code in a cell."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def all_errors(root: type[PnetCdsError] = PnetCdsError) -> Iterator[type[PnetCdsError]]:
+    """Every error class."""
+    yield root
+    for kind in root.__subclasses__():
+        yield from all_errors(kind)
+
+
+def test_the_services_are_those_offered() -> None:
+    """Id and hook of every service, in discovery order."""
+    told = [(code(row[0])[0], row[1]) for row in table("service", "hook", "says")]
+    assert told == [(service.id, service.hook) for service in SERVICES]
+
+
+def test_the_settings_are_those_read() -> None:
+    """Every setting with its default, and no other."""
+    told = {code(row[0])[0]: code(row[1])[0] for row in table("setting", "default", "meaning")}
+    defaults = {
+        f"PNET_CDS_{name.upper()}": str(field.default).lower()
+        if isinstance(field.default, bool)
+        else str(field.default)
+        for name, field in Settings.model_fields.items()
+    }
+    assert told == defaults
+    assert set(re.findall(r"PNET_CDS_[A-Z_]+", README)) <= set(defaults)
+
+
+def test_the_commands_are_those_there() -> None:
+    """Every command, and no other; the options mentioned exist."""
+    rows = table("command", "does")
+    assert {code(row[0])[0] for row in rows} == {f"pnet-cds {name}" for name in cli.commands}
+    for row in rows:
+        command = cli.commands[code(row[0])[0].split()[1]]
+        known = {option for parameter in command.params for option in parameter.opts}
+        mentioned = set(re.findall(r"--[a-z-]+", " ".join(code(row[1]))))
+        assert mentioned <= known, row
+
+
+def test_the_slugs_are_those_of_the_errors() -> None:
+    """Every slug of an error with the status it is answered with, and no other that an error could have."""
+    told = {slug: int(row[1]) for row in table("slug", "status", "meaning") for slug in code(row[0])}
+    assert {slug: told.get(slug) for slug in {kind.slug for kind in all_errors()}} == {
+        kind.slug: int(STATUS[kind]) for kind in all_errors()
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/nothing-here"), ("GET", "/cds-services/pnet-order-sign"), ("POST", "/cds-services/none")],
+)
+def test_every_slug_that_is_answered_is_told(method: str, path: str, local: InProcess) -> None:
+    """Whatever goes wrong with a call, the slug in the answer is one the table explains."""
+    told = {slug for row in table("slug", "status", "meaning") for slug in code(row[0])}
+    slug = local.request(method, path, b"{}" if method == "POST" else None).slug()
+    assert slug in told or re.sub(r"\d+", "<status>", slug) in told
+
+
+def test_the_slug_of_a_fault_of_our_own_is_told() -> None:
+    """What the service answers when it fails itself is in the table as well."""
+    source = (ROOT / "cds_service" / "web" / "problems.py").read_text(encoding="utf-8")
+    answered = set(re.findall(r'_answer\(\s*HTTPStatus\.\w+,\s*"([a-z-]+)"', source))
+    assert answered
+    assert answered <= {slug for row in table("slug", "status", "meaning") for slug in code(row[0])}
+
+
+def test_the_files_named_are_there() -> None:
+    """Every path set as code leads somewhere in the tree."""
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    paths = [word for word in code(prose) if re.fullmatch(r"[\w./-]+/[\w.-]+\.(py|md|toml|json)", word)]
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_counts_are_right(knowledge: Knowledge) -> None:
+    """Numbers of patients and scenarios are those of the tree."""
+    patients = re.search(r"lists\s+the (\w+) synthetic patients", README)
+    assert patients
+    assert WORDS[patients[1]] == len(synthetic_patients())
+    scenarios = re.search(r"(\w+) of (\w+) scenarios", README)
+    assert scenarios
+    assert WORDS[scenarios[2]] == len(SCENARIOS)
+    assert WORDS[scenarios[1]] == len({scenario for scenario, _ in knowledge.ratings})
+
+
+def test_the_examples_of_the_demo_exist() -> None:
+    """Every example and every path of the demo that is mentioned is one the demo has."""
+    slugs = {patient.slug for patient in synthetic_patients()}
+    mentioned = set(re.findall(r"/demo/requests/([\w-]+)", README)) | set(re.findall(r"--example ([\w-]+)", README))
+    assert mentioned
+    assert mentioned <= slugs
+    services = set(re.findall(r"/cds-services/([\w-]+)", README))
+    assert services <= {service.id for service in SERVICES}
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_json_shown_is_json() -> None:
+    """Shortened as they are, the bodies shown can be read by a machine."""
+    assert [json.loads(block) for block in blocks("json")]
+
+
+def test_the_commands_shown_can_be_typed() -> None:
+    """Shell blocks parse, and what they call of ours is a command with options that exist."""
+    for block in blocks("sh"):
+        joined = block.replace("\\\n", " ")
+        words = shlex.split(joined, comments=True)
+        for place, word in enumerate(words):
+            if word.endswith("pnet-cds"):
+                command = cli.commands[words[place + 1]]
+                known = {option for parameter in command.params for option in parameter.opts}
+                assert {w for w in words[place + 2 :] if w.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("target", re.findall(r"`?make (\w+)`?", README))
+def test_the_targets_of_make_exist(target: str) -> None:
+    """Every ``make`` target that is mentioned is in the Makefile."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_the_promise_is_kept_in_words() -> None:
+    """The README says what the product is not, and never shows a panel score."""
+    flat = re.sub(r"[\s>]+", " ", README)
+    for word in ("not the ACR", "not a qualified clinical decision support mechanism", "not a medical device"):
+        assert word in flat
+    assert not re.search(r"\b[1-9]\s*(?:/|of|out of)\s*9\b", README)

@@ -1,0 +1,328 @@
+"""The order a suggestion writes: valid R4 whatever the draft holds, preferred codes only, nothing said is lost."""
+
+from __future__ import annotations
+
+import copy
+from datetime import date
+from typing import Any, Final
+
+import pytest
+from fhir.resources.R4B import get_fhir_model_class
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from cds_service.knowledge import load_knowledge
+from fhir_profiles.drafts import CONCEPT_OF, suggested_order
+from fhir_profiles.orders import imaging_orders
+from fhir_profiles.terminology import load_terminology
+from tests.profiles.charts import HOSTILE, PATIENT, SYSTEMS, TODAY, Resource, coding, concept, resource
+
+TERMS: Final = load_terminology()
+EACH: Final = pytest.mark.parametrize("procedure", list(CONCEPT_OF))
+CODES: Final = {
+    "mri-abd-pel-wwo": {("loinc", "97392-5")},
+    "ct-abd-pel-w": {("loinc", "36813-4"), ("sct", "1148701004"), ("cpt", "74177")},
+    "ct-cap-w": {("loinc", "72254-6"), ("sct", "1148700003")},
+    "pet-ct-sstr": {("local", "sstr-pet-ct-skull-base-mid-thigh"), ("cpt", "78815")},
+}
+"""All codes an order of each suggested study is written with; two CPT numbers would be two orders."""
+TRACER: Final = ("hcpcs", "A9587")
+PATTERN: Final = resource(
+    "ServiceRequest",
+    id="draft-1",
+    status="draft",
+    intent="order",
+    code="@cpt|76705",
+    encounter={"reference": "Encounter/e1", "display": "Ward visit"},
+    requester={"reference": "Practitioner/dr-1", "display": "Dr One"},
+    priority="urgent",
+    reasonCode=[
+        concept("@icd|C25.4|Malignant neoplasm of endocrine pancreas", "@sct|735735001", text="pNET, tail"),
+        {"text": "staging"},
+    ],
+    reasonReference=[{"reference": "Condition/c1"}, {"reference": "https://ehr.example.org/fhir/Condition/c2"}],
+)
+
+
+def write(procedure: str, draft: Resource, detail: str = "Pancreas protocol") -> Resource:
+    """The suggested order in place of a draft."""
+    return suggested_order(procedure, "The better study", detail, draft, PATIENT, TERMS)
+
+
+def check(order: Resource) -> None:
+    """It is a valid draft for the patient, and its codes are those of the preferred lists."""
+    get_fhir_model_class("ServiceRequest").model_validate(order)
+    assert (order["resourceType"], order["status"]) == ("ServiceRequest", "draft")
+    assert order["subject"] == {"reference": f"Patient/{PATIENT}"}
+    assert "id" not in order
+
+
+def written(codeable: Resource) -> set[tuple[str, str]]:
+    """Codings as system name and code."""
+    names = {uri: name for name, uri in SYSTEMS.items()}
+    return {(names[item["system"]], item["code"]) for item in codeable.get("coding", [])}
+
+
+# --- codes ------------------------------------------------------------------------------------------------------------
+
+
+def test_everything_that_may_be_suggested_can_be_written() -> None:
+    """Each study of a preference list has codes here, and the tables of this test speak of each."""
+    wanted = {key for row in load_knowledge().on(TODAY).preferences.values() for key in row.preference}
+    assert wanted
+    assert wanted <= set(CONCEPT_OF)
+    assert set(CODES) == set(CONCEPT_OF)
+
+
+@EACH
+def test_only_preferred_codes_are_written(procedure: str) -> None:
+    """The codings are exactly the preferred ones, one per system, with the text; never two CPT numbers."""
+    order = write(procedure, PATTERN)
+    assert written(order["code"]) == CODES[procedure]
+    assert order["code"]["text"] == "The better study"
+    systems = [item["system"] for item in order["code"]["coding"]]
+    assert len(systems) == len(set(systems))
+    preferred = TERMS.concepts[CONCEPT_OF[procedure]].preferred
+    assert preferred is not None
+    listed = {(name, code) for name in ("loinc", "sct", "cpt", "local") for code in getattr(preferred, name)}
+    assert written(order["code"]) <= listed
+
+
+@EACH
+def test_displays_are_the_codes_own(procedure: str) -> None:
+    """A display that is written is that of the code's row; CPT numbers carry none, for their licence."""
+    for item in write(procedure, {})["code"]["coding"]:
+        match = TERMS.match(item["system"], item["code"])
+        assert match is not None
+        if item["system"] == SYSTEMS["cpt"]:
+            assert "display" not in item
+        else:
+            assert item.get("display") == match.display
+
+
+@EACH
+def test_the_tracer_is_named(procedure: str) -> None:
+    """PET/CT for receptors says its tracer in a detail; other studies name none."""
+    details = write(procedure, {}).get("orderDetail", [])
+    tracers = {code for detail in details for code in written(detail)}
+    assert tracers == ({TRACER} if procedure == "pet-ct-sstr" else set())
+
+
+@EACH
+def test_protocol_text_stands_in_the_detail(procedure: str) -> None:
+    """Phases and agents have no order code: they are text in ``orderDetail``; an empty one is left out."""
+    assert {"text": "Pancreas protocol"} in write(procedure, {})["orderDetail"]
+    assert {"text": ""} not in write(procedure, {}, detail="").get("orderDetail", [])
+
+
+@EACH
+def test_the_written_order_is_read_as_what_it_is(procedure: str) -> None:
+    """What this service writes, this service understands."""
+    (draft,) = imaging_orders([write(procedure, PATTERN) | {"id": "new"}], PATIENT, TERMS)
+    assert (draft.order.procedure, draft.open_question) == (procedure, "")
+
+
+@EACH
+def test_a_due_window_is_written(procedure: str) -> None:
+    """A study that is due later says when."""
+    window = (date(2027, 1, 5), date(2027, 2, 5))
+    order = suggested_order(procedure, "x", "", {}, PATIENT, TERMS, window=window)
+    check(order)
+    assert order["occurrencePeriod"] == {"start": "2027-01-05", "end": "2027-02-05"}
+    assert "occurrencePeriod" not in write(procedure, {})
+
+
+# --- what is carried over ---------------------------------------------------------------------------------------------
+
+
+@EACH
+def test_what_the_clinician_said_is_kept(procedure: str) -> None:
+    """Encounter, requester, priority, reasons and their references stand in the new order as in the old."""
+    order = write(procedure, PATTERN)
+    check(order)
+    for name in ("encounter", "requester", "priority", "reasonCode", "reasonReference", "intent"):
+        assert order[name] == PATTERN[name]
+
+
+@pytest.mark.parametrize("name", ["encounter", "requester", "priority", "reasonCode", "reasonReference"])
+def test_what_was_not_said_is_not_made_up(name: str) -> None:
+    """A member the draft lacks stays away, and the others are kept."""
+    left = {key: item for key, item in PATTERN.items() if key != name}
+    order = write("ct-abd-pel-w", left)
+    assert name not in order
+    assert len(order) == len(write("ct-abd-pel-w", PATTERN)) - 1
+
+
+@pytest.mark.parametrize("priority", ["routine", "urgent", "asap", "stat"])
+def test_every_priority_is_kept(priority: str) -> None:
+    """All four of R4."""
+    assert write("ct-abd-pel-w", {"priority": priority})["priority"] == priority
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("proposal", "proposal"),
+        ("plan", "plan"),
+        ("order", "order"),
+        ("option", "order"),
+        (None, "order"),
+        (["order"], "order"),
+    ],
+)
+def test_the_intent_is_one_a_draft_may_have(sent: object, kept: str) -> None:
+    """An intent of the draft is kept when a new order may have it."""
+    assert write("ct-abd-pel-w", {"intent": sent})["intent"] == kept
+
+
+def test_the_replaced_study_is_not_carried_over() -> None:
+    """Identifier, codes, details, requisition and notes of the old order belong to the old order."""
+    draft = PATTERN | {
+        "identifier": [{"value": "x"}],
+        "orderDetail": [{"text": "old detail"}],
+        "requisition": {"value": "r-1"},
+        "note": [{"text": "old note"}],
+        "bodySite": [{"text": "Abdomen"}],
+        "performer": [{"reference": "Organization/o"}],
+    }
+    order = write("ct-abd-pel-w", draft)
+    assert order == write("ct-abd-pel-w", PATTERN)
+
+
+def test_a_logical_reference_is_kept() -> None:
+    """A requester known by an identifier only is a requester in R4."""
+    requester = {"identifier": {"system": "http://hl7.org/fhir/sid/us-npi", "value": "1234567893"}, "display": "Dr One"}
+    order = write("ct-abd-pel-w", {"requester": requester})
+    check(order)
+    assert order["requester"]["identifier"] == requester["identifier"]
+
+
+@pytest.mark.parametrize("reference", ["#contained", "", "  ", "Encounter/e 1", None, 7])
+def test_references_that_lead_nowhere_are_left_out(reference: object) -> None:
+    """A reference into the old draft, or none at all, is not passed on."""
+    order = write(
+        "ct-abd-pel-w", {"encounter": {"reference": reference}, "reasonReference": [{"reference": reference}]}
+    )
+    assert "encounter" not in order
+    assert "reasonReference" not in order
+
+
+def test_the_draft_is_not_changed() -> None:
+    """Writing the new order leaves the old one as it was sent, and shares nothing with it."""
+    before = copy.deepcopy(PATTERN)
+    order = write("ct-abd-pel-w", PATTERN)
+    order["reasonCode"][0]["coding"][0]["code"] = "changed"
+    order["encounter"]["reference"] = "changed"
+    assert before == PATTERN
+
+
+def test_good_reasons_survive_bad_neighbours() -> None:
+    """One damaged coding or reason takes neither the others nor their order away."""
+    reasons = [
+        7,
+        {"coding": [{"code": "a  b"}, coding("@icd|C25.4"), None]},
+        {},
+        {"text": "staging"},
+    ]
+    order = write("ct-abd-pel-w", {"reasonCode": reasons})
+    check(order)
+    assert order["reasonCode"] == [{"coding": [coding("@icd|C25.4")]}, {"text": "staging"}]
+
+
+# --- hostile drafts ---------------------------------------------------------------------------------------------------
+
+_MEMBERS: Final = (
+    "intent",
+    "status",
+    "code",
+    "subject",
+    "encounter",
+    "requester",
+    "priority",
+    "reasonCode",
+    "reasonReference",
+)
+
+
+@EACH
+@pytest.mark.parametrize("name", _MEMBERS)
+def test_a_wrong_type_in_any_member_is_survived(name: str, procedure: str) -> None:
+    """Whatever stands in one member of the draft, the new order is valid and the rest is kept."""
+    for hostile in HOSTILE:
+        order = write(procedure, PATTERN | {name: hostile})
+        check(order)
+        assert written(order["code"]) == CODES[procedure]
+        kept = {"encounter", "requester", "priority", "reasonCode", "reasonReference"} - {name}
+        assert {key: order[key] for key in kept} == {key: PATTERN[key] for key in kept}
+
+
+_WORDS: Final = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(
+        [
+            "",
+            " ",
+            "a b",
+            "a  b",
+            "\t",
+            "x\x0by",
+            "\x00",
+            "é",
+            "urgent",
+            "STAT",
+            "Patient/p2",
+            "#x",
+            "\u2028",
+            "a\u00a0b",
+        ]
+    ),
+)
+_JSON: Final = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), _WORDS),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_WORDS, inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+def _mostly(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """What belongs there, or anything."""
+    return st.one_of(strategy, strategy, _JSON)
+
+
+def _object(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return _mostly(st.fixed_dictionaries({}, optional=members))
+
+
+_CODING: Final = _object(system=_WORDS, version=_JSON, code=_WORDS, display=_WORDS, userSelected=_JSON, extension=_JSON)
+_CONCEPT: Final = _object(coding=_mostly(st.lists(_CODING, max_size=3)), text=_WORDS, id=_JSON)
+_REFERENCE: Final = _object(reference=_WORDS, display=_WORDS, type=_JSON, identifier=_JSON)
+_DRAFT: Final = st.fixed_dictionaries(
+    {},
+    optional={
+        "resourceType": _JSON,
+        "intent": _WORDS,
+        "priority": _mostly(st.sampled_from(["routine", "stat", "Urgent"])),
+        "encounter": _REFERENCE,
+        "requester": _REFERENCE,
+        "reasonCode": _mostly(st.lists(_CONCEPT, max_size=3)),
+        "reasonReference": _mostly(st.lists(_REFERENCE, max_size=3)),
+        "orderDetail": _JSON,
+        "code": _CONCEPT,
+        "subject": _REFERENCE,
+        "occurrencePeriod": _JSON,
+    },
+)
+
+
+@settings(
+    max_examples=250, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+@given(draft=_DRAFT, procedure=st.sampled_from(sorted(CONCEPT_OF)))
+@example(draft={"reasonCode": [{"text": "x\x0by"}]}, procedure="ct-abd-pel-w")
+@example(draft={"requester": {"reference": "Practitioner/1", "display": "\x85"}}, procedure="ct-abd-pel-w")
+def test_hostile_drafts_always_give_a_valid_order(draft: Resource, procedure: str) -> None:
+    """No member of the draft, however damaged, makes the new order invalid or changes its codes."""
+    order = write(procedure, draft)
+    check(order)
+    assert written(order["code"]) == CODES[procedure]
+    assert order == write(procedure, copy.deepcopy(draft))

@@ -1,0 +1,199 @@
+"""What every answer of the service must satisfy, whatever was asked."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from fhir.resources.R4B import get_fhir_model_class
+from jsonschema import Draft202012Validator
+from pydantic import ValidationError
+from referencing import Registry, Resource
+
+from fhir_profiles.terminology import LOCAL_SYSTEM, load_terminology
+from tests.calling import ASSESSMENT, Answer, drafts
+
+SCHEMAS: Final = ("request", "response", "discovery", "assessment")
+_ERRORS: Final = "https://pnet-cds.example.org/fhir/CodeSystem/errors"
+_LABELS: Final = ("loinc", "sct", "cpt", "local")
+_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
+_UNSEEN: Final = ("Cc", "Cf", "Zl", "Zp")
+"""Unicode categories of characters that change how text looks without being seen."""
+_LINK: Final = re.compile(r"<(https?://[^<>\s]+)>")
+
+
+@cache
+def schema(name: str) -> dict[str, Any]:
+    """One of the packaged JSON schemas."""
+    text = (files("cds_service.protocol") / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+@cache
+def validator(name: str) -> Draft202012Validator:
+    """A validator for one of the packaged schemas, which may refer to each other."""
+    registry: Registry[Any] = Registry().with_resources(
+        (schema(each)["$id"], Resource.from_contents(schema(each))) for each in SCHEMAS
+    )
+    return Draft202012Validator(schema(name), registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+def schema_errors(name: str, value: object) -> list[str]:
+    """Where and how a value breaks a schema."""
+    found = validator(name).iter_errors(value)
+    return [f"{'/'.join(map(str, error.absolute_path))}: {error.message}" for error in found]
+
+
+def empty_members(value: object, path: str = "") -> Iterator[str]:
+    """Places of null, empty strings, lists and objects, at any level (CH-005)."""
+    if isinstance(value, dict):
+        members: list[tuple[str, Any]] = list(value.items())
+    elif isinstance(value, list):
+        members = [(str(number), item) for number, item in enumerate(value)]
+    else:
+        return
+    for name, item in members:
+        here = f"{path}/{name}"
+        if item in _EMPTY and item is not False and item != 0:
+            yield here
+        yield from empty_members(item, here)
+
+
+def read_json(body: bytes) -> Any:
+    """The body as JSON, refusing what RFC 8259 leaves open: repeated names, NaN and infinite numbers."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        assert len(names) == len(set(names)), f"repeated member among {names}"
+        return dict(pairs)
+
+    def no_constant(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(body.decode("utf-8"), object_pairs_hook=unique, parse_constant=no_constant)
+
+
+def assert_valid_response(answer: Answer, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer is a correct CDS Hooks response to the request; returns its body."""
+    assert answer.status == 200, (answer.status, answer.body)
+    assert answer.headers["Content-Type"] == "application/json", answer.headers
+    body: dict[str, Any] = read_json(answer.body)
+    broken = schema_errors("response", body)
+    assert not broken, broken
+    empty = [path for path in empty_members(body) if path != "/cards"]
+    assert not empty, empty
+    identifiers = [card["uuid"] for card in body["cards"]]
+    identifiers += [suggestion["uuid"] for card in body["cards"] for suggestion in card.get("suggestions", [])]
+    assert len(identifiers) == len(set(identifiers)), "an identifier is used twice"
+    if body["cards"]:
+        assert ASSESSMENT in body["extension"], "a card comes with what it rests on"
+    for card in body["cards"]:
+        _check_card(card, request)
+    return body
+
+
+def assert_error(answer: Answer, status: int, slug: str) -> str:
+    """The answer is an error of this status and slug, told in an OperationOutcome; returns its message."""
+    assert (answer.status, answer.slug()) == (status, slug), answer.body
+    assert answer.headers["Content-Type"] == "application/json", answer.headers
+    outcome = read_json(answer.body)
+    get_fhir_model_class("OperationOutcome").model_validate(outcome)
+    issue = outcome["issue"][0]
+    assert (issue["severity"], issue["details"]["coding"][0]["system"]) == ("error", _ERRORS), issue
+    message = str(issue["details"]["text"])
+    assert re.fullmatch(r"\S+ .*\.", message), f"no sentence: {message}"
+    return message
+
+
+def assert_answered_or_refused(answer: Answer, request: Mapping[str, Any]) -> None:
+    """Whatever was sent, the answer is a valid response or an OperationOutcome, and never a failure of ours."""
+    if answer.status == 200:
+        assert_valid_response(answer, request)
+        return
+    assert answer.status in (400, 412), (answer.status, answer.body)
+    assert_error(answer, answer.status, answer.slug())
+
+
+def _check_card(card: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+    assert len(card["summary"]) < 140, card["summary"]
+    for text in (card["summary"], card.get("detail", "").replace("\n", " ")):
+        unseen = [ascii(sign) for sign in text if unicodedata.category(sign) in _UNSEEN]
+        assert not unseen, f"control and format characters: {unseen}"
+    assert "topic" in card["source"], "a card can be filtered by topic (CH-089)"
+    drafted = {_reference(draft) for draft in drafts(request)}
+    for reference in card.get("extension", {}).get("davinci-crd.associated-resource", []):
+        assert reference["reference"] in drafted, f"{reference} is no draft of the call"
+    for suggestion in card.get("suggestions", []):
+        _check_actions(suggestion["actions"], drafted, request)
+
+
+def _reference(draft: Mapping[str, Any]) -> str:
+    return f"ServiceRequest/{str(draft.get('id')).strip()}"
+
+
+def _check_actions(actions: list[dict[str, Any]], drafted: set[str], request: Mapping[str, Any]) -> None:
+    """Deletes name drafts of the call; what is created is a valid order that says what the replaced one said."""
+    deleted = [action["resourceId"] for action in actions if action["type"] == "delete"]
+    assert deleted, "the replaced draft is removed in the same suggestion"
+    assert set(deleted) <= drafted, f"{deleted} are not all drafts of the call"
+    replaced = [draft for draft in drafts(request) if _reference(draft) in deleted]
+    for action in actions:
+        if action["type"] == "create":
+            _check_order(action["resource"], replaced, request)
+
+
+def _check_order(order: Mapping[str, Any], replaced: list[dict[str, Any]], request: Mapping[str, Any]) -> None:
+    get_fhir_model_class("ServiceRequest").model_validate(order)
+    assert order["status"] == "draft", order["status"]
+    assert "id" not in order, "the client gives a created resource its id"
+    patient = str(request["context"]["patientId"]).rpartition("/")[2]
+    assert order["subject"] == {"reference": f"Patient/{patient}"}, order["subject"]
+    for concept in (order["code"], *order.get("orderDetail", [])):
+        _check_written_codes(concept)
+    original = replaced[0]
+    if not _is_r4(original):
+        return
+    for name in ("reasonCode", "reasonReference", "encounter", "requester", "priority"):
+        assert order.get(name) == original.get(name), f"{name} of the replaced order is carried over"
+
+
+def _check_written_codes(concept: Mapping[str, Any]) -> None:
+    """Only codes the tables mark as fit to be written; a project-local one never without text."""
+    for coding in concept.get("coding", []):
+        key = (coding["system"], coding["code"])
+        assert key in _written_codes(), f"{key} is not marked as fit to be written"
+    if any(coding["system"] == LOCAL_SYSTEM for coding in concept.get("coding", [])):
+        assert concept.get("text"), "a project-local code comes with text"
+
+
+@cache
+def _written_codes() -> frozenset[tuple[str, str]]:
+    """System and code of every row marked for emission, and of every preferred or project-local code."""
+    terminology = load_terminology()
+    found: set[tuple[str, str]] = set()
+    for concept in terminology.concepts.values():
+        rows = [row for row in concept.codes if row.emit or row.status == "project-local"]
+        found.update((terminology.uris[row.system], row.code) for row in rows)
+        for label in _LABELS:
+            codes: list[str] = getattr(concept.preferred, label) if concept.preferred else []
+            found.update((terminology.uris[label], code) for code in codes)
+    return frozenset(found)
+
+
+def _is_r4(resource: Mapping[str, Any]) -> bool:
+    try:
+        get_fhir_model_class("ServiceRequest").model_validate(resource)
+    except ValidationError:
+        return False
+    return not list(empty_members(resource))
+
+
+def links_in(markdown: str) -> set[str]:
+    """Addresses a detail offers to open."""
+    return set(_LINK.findall(markdown))
