@@ -122,15 +122,18 @@ def assert_answered_or_refused(answer: Answer, request: Mapping[str, Any]) -> No
 
 def _check_card(card: Mapping[str, Any], request: Mapping[str, Any]) -> None:
     assert len(card["summary"]) < 140, card["summary"]
-    for text in (card["summary"], card.get("detail", "").replace("\n", " ")):
-        unseen = [ascii(sign) for sign in text if unicodedata.category(sign) in _UNSEEN]
-        assert not unseen, f"control and format characters: {unseen}"
+    for line in (card["summary"], *card.get("detail", "").split("\n")):
+        assert line.isprintable() or not _unseen(line), f"control and format characters: {_unseen(line)}"
     assert "topic" in card["source"], "a card can be filtered by topic (CH-089)"
     drafted = {_reference(draft) for draft in drafts(request)}
     for reference in card.get("extension", {}).get("davinci-crd.associated-resource", []):
         assert reference["reference"] in drafted, f"{reference} is no draft of the call"
     for suggestion in card.get("suggestions", []):
         _check_actions(suggestion["actions"], drafted, request)
+
+
+def _unseen(line: str) -> list[str]:
+    return [ascii(sign) for sign in line if unicodedata.category(sign) in _UNSEEN]
 
 
 def _reference(draft: Mapping[str, Any]) -> str:

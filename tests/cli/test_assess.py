@@ -73,6 +73,15 @@ def test_what_is_no_measurement_is_refused(command: Command, name: str, number: 
     assert "facts-invalid" in ran.out + ran.err
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "1" + "0" * 400, "true", '"3"'])
+def test_growth_takes_measurements_only(command: Command, number: str) -> None:
+    """The numbers of a growth are held to the same."""
+    growth = f'{{"d1_mm": 50, "d2_mm": {number}, "months": 3}}'
+    ran = command("assess", "--facts", "-", stdin=f'{{"facts": {{"recist": {growth}}}}}')
+    assert ran.status == 1
+    assert "facts-invalid" in ran.out + ran.err
+
+
 @pytest.mark.parametrize("unknown", [None, "unknown"])
 def test_unknown_can_be_said(command: Command, unknown: str | None) -> None:
     """``null`` and the word "unknown" are as good as leaving the fact out."""

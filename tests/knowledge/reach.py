@@ -145,11 +145,16 @@ def _patient(facts: Facts, orders: tuple[Order, ...], assessment: Assessment, kn
 
 
 def asked(table: str) -> Iterator[Asked]:
-    """Every rule of a table with every situation in which it was asked, or would have been."""
+    """Every rule of a table with every situation in which it was asked, or would have been.
+
+    Rules about metastases are left out where a node station is named, whose meaning staging decides (TNM-22).
+    """
     knowledge = unfolded(load_knowledge())
     for case in seen():
         if table in INDEPENDENT:
             for rule in getattr(knowledge, table):
+                if "metastases" in rule.condition.names and _names_a_station(case.facts, knowledge):
+                    continue
                 for situation in case.orders if rule.about_order else (case.patient,):
                     yield _ask(rule, case, situation)
         else:

@@ -40,7 +40,7 @@ WORDS = ("text", "text_special", "softbreak")
 # --- any input --------------------------------------------------------------------------------------------------------
 
 
-@steady(150)
+@steady(120)
 @given(
     call=calls,
     keys=st.lists(st.sampled_from(KEYS), min_size=1, max_size=3),
@@ -52,14 +52,14 @@ def test_any_json_may_stand_under_any_key(local: InProcess, call: Json, keys: li
     assert_answered_or_refused(post(local, call["hook"], call), call)
 
 
-@steady(250)
+@steady(200)
 @given(call=spoilt_calls())
 def test_any_member_of_any_resource_may_be_wrong(local: InProcess, call: Json) -> None:
     """A member that is missing or of another type is never a failure of ours, in the chart as in the drafts."""
     assert_answered_or_refused(post(local, call["hook"], call), call)
 
 
-@steady(150)
+@steady(80)
 @given(
     call=calls,
     name=st.sampled_from(["userId", "patientId", "encounterId", "draftOrders", "selections"]),
@@ -71,7 +71,7 @@ def test_any_json_may_stand_in_the_context(local: InProcess, call: Json, name: s
     assert_answered_or_refused(post(local, call["hook"], call), call)
 
 
-@steady(150)
+@steady(100)
 @given(body=st.binary(max_size=60) | json_values.map(str).map(str.encode))
 def test_any_bytes_are_refused(local: InProcess, body: bytes) -> None:
     """What is no call at all is told so."""
@@ -81,7 +81,7 @@ def test_any_bytes_are_refused(local: InProcess, body: bytes) -> None:
 # --- one question, one answer -----------------------------------------------------------------------------------------
 
 
-@steady(80)
+@steady(60)
 @given(call=spoilt_calls())
 def test_the_same_call_gets_the_same_answer(local: InProcess, call: Json) -> None:
     """But for the identifiers of cards and suggestions, also when the chart is damaged."""
@@ -89,7 +89,7 @@ def test_the_same_call_gets_the_same_answer(local: InProcess, call: Json) -> Non
     assert (first.status, without_ids(first.json())) == (second.status, without_ids(second.json()))
 
 
-@steady(150)
+@steady(80)
 @given(call=calls, seed=st.integers(0, 2**32))
 def test_order_and_repetition_of_resources_change_nothing(local: InProcess, call: Json, seed: int) -> None:
     """The same chart in another order, with some resources twice, under one key or several, gives the same answer."""
@@ -105,7 +105,7 @@ def test_order_and_repetition_of_resources_change_nothing(local: InProcess, call
     assert without_ids(shuffled) == without_ids(plain)
 
 
-@steady(60)
+@steady(40)
 @given(call=calls, extra=json_values)
 def test_what_is_not_understood_changes_nothing(local: InProcess, call: Json, extra: Json) -> None:
     """CH-007: members nobody has heard of, at any level, are as good as absent."""
@@ -226,7 +226,7 @@ def story() -> Json:
 
 
 @pytest.mark.parametrize("say", SPEAKERS)
-@steady(60)
+@steady(40)
 @given(text=hostile_texts)
 def test_text_of_the_record_stays_text(local: InProcess, say: Callable[[Json, str], None], text: str) -> None:
     """Markup, HTML, links and control characters are shown as what they are: bare words would look the same."""
@@ -244,7 +244,7 @@ def test_text_of_the_record_stays_text(local: InProcess, say: Callable[[Json, st
     assert structure(hostile) == structure(harmless)
 
 
-@steady(100)
+@steady(60)
 @given(text=hostile_texts, hook=st.sampled_from(["order-select", "order-sign"]))
 def test_no_order_is_named_so_that_the_summary_bursts(local: InProcess, text: str, hook: str) -> None:
     """CH-084: fewer than 140 signs on one line, however the order is called."""
@@ -255,7 +255,7 @@ def test_no_order_is_named_so_that_the_summary_bursts(local: InProcess, text: st
         assert card["summary"] == " ".join(card["summary"].split())
 
 
-@steady(60)
+@steady(40)
 @given(identifier=hostile_texts | st.text(min_size=1, max_size=80))
 def test_identifiers_of_any_shape_are_survived(local: InProcess, identifier: str) -> None:
     """An id that is none is shown as text; nothing is deleted by it."""
