@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +17,8 @@ HOOK_INSTANCE = "6f2b1c1e-8a0f-4a52-9d2e-0c1f5a7b3d90"
 JSON = "application/json"
 ASSESSMENT = "org.pnet-cds.assessment"
 Body = bytes | Mapping[str, Any]
+MakeApp = Callable[..., Flask]
+"""Makes an application; takes a store and settings to override."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def templates(service: Service) -> dict[str, dict[str, str]]:
 def synthetic_request(slug: str, hook: str, advertised: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """The call an EHR would send about a bundled patient; the caller may change it at will."""
     bundle = next(patient.bundle for patient in synthetic_patients() if patient.slug == slug)
-    return copy.deepcopy(hook_request(bundle, hook, advertised[hook], HOOK_INSTANCE))
+    return copy.deepcopy(hook_request(bundle, hook, advertised[hook], HOOK_INSTANCE, starts="2026-12-01"))
 
 
 def entries(request: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
@@ -109,8 +111,13 @@ def entries(request: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def drafts(request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The draft orders of a request, as a Bundle or, as some clients send them, in a list."""
-    given = request["context"].get("draftOrders") or {}
+    """The draft orders of a request."""
+    return proposed(request, "draftOrders")
+
+
+def proposed(request: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Resources in a member of the context: a Bundle or, as some clients send them, a list."""
+    given = request["context"].get(name) or {}
     if isinstance(given, list):
         return [resource for resource in given if isinstance(resource, dict)]
     found = given.get("entry") if isinstance(given, dict) else None

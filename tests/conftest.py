@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,9 +23,7 @@ from cds_service.pipeline import Parts
 from cds_service.settings import Settings
 from fhir_profiles.terminology import Terminology, load_terminology
 from tests.builders import AS_OF
-from tests.calling import InProcess, OverHttp, templates
-
-MakeApp = Callable[..., Flask]
+from tests.calling import InProcess, MakeApp, OverHttp, templates
 
 
 class NetworkForbiddenError(RuntimeError):
@@ -90,12 +88,12 @@ def parts(knowledge: Knowledge, terminology: Terminology) -> Parts:
 
 @pytest.fixture(scope="session")
 def make_app(tmp_path_factory: pytest.TempPathFactory) -> MakeApp:
-    """Makes applications in demo mode, each with a database of its own; takes settings to override."""
+    """Makes applications in demo mode, each with a database of its own; takes a store and settings to override."""
 
-    def make(*, today: date = AS_OF, **settings: object) -> Flask:
+    def make(*, today: date = AS_OF, store: Any = None, **settings: object) -> Flask:
         database: Path = tmp_path_factory.mktemp("database") / "consults.sqlite"
         given = {"demo": True, "database_url": f"sqlite:///{database}", **settings}
-        return create_app(Settings(**given), today=lambda: today)  # type: ignore[arg-type]
+        return create_app(Settings(**given), store=store, today=lambda: today)  # type: ignore[arg-type]
 
     return make
 

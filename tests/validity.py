@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from referencing import Registry, Resource
 
 from fhir_profiles.terminology import LOCAL_SYSTEM, load_terminology
-from tests.calling import ASSESSMENT, Answer, drafts
+from tests.calling import ASSESSMENT, Answer, drafts, proposed
 
 SCHEMAS: Final = ("request", "response", "discovery", "assessment")
 _ERRORS: Final = "https://pnet-cds.example.org/fhir/CodeSystem/errors"
@@ -126,8 +126,10 @@ def _check_card(card: Mapping[str, Any], request: Mapping[str, Any]) -> None:
         assert line.isprintable() or not _unseen(line), f"control and format characters: {_unseen(line)}"
     assert "topic" in card["source"], "a card can be filtered by topic (CH-089)"
     drafted = {_reference(draft) for draft in drafts(request)}
+    about = drafted | _references(request["context"].get("dispatchedOrders"))
+    about |= {_reference(appointment) for appointment in proposed(request, "appointments")}
     for reference in card.get("extension", {}).get("davinci-crd.associated-resource", []):
-        assert reference["reference"] in drafted, f"{reference} is no draft of the call"
+        assert reference["reference"] in about, f"{reference} is not what the call is about"
     for suggestion in card.get("suggestions", []):
         _check_actions(suggestion["actions"], drafted, request)
 
@@ -136,14 +138,21 @@ def _unseen(line: str) -> list[str]:
     return [ascii(sign) for sign in line if unicodedata.category(sign) in _UNSEEN]
 
 
-def _reference(draft: Mapping[str, Any]) -> str:
-    return f"ServiceRequest/{str(draft.get('id')).strip()}"
+def _reference(resource: Mapping[str, Any]) -> str:
+    return f"{resource.get('resourceType')}/{str(resource.get('id')).strip()}"
+
+
+def _references(given: object) -> set[str]:
+    """References in a list, absolute ones as relative ones."""
+    listed = given if isinstance(given, list) else []
+    return {"/".join(item.strip().split("/")[-2:]) for item in listed if isinstance(item, str)}
 
 
 def _check_actions(actions: list[dict[str, Any]], drafted: set[str], request: Mapping[str, Any]) -> None:
     """Deletes name drafts of the call; what is created is a valid order that says what the replaced one said."""
     deleted = [action["resourceId"] for action in actions if action["type"] == "delete"]
-    assert deleted, "the replaced draft is removed in the same suggestion"
+    if request["hook"] in ("order-select", "order-sign"):
+        assert deleted, "the replaced draft is removed in the same suggestion"
     assert set(deleted) <= drafted, f"{deleted} are not all drafts of the call"
     replaced = [draft for draft in drafts(request) if _reference(draft) in deleted]
     for action in actions:
@@ -159,9 +168,11 @@ def _check_order(order: Mapping[str, Any], replaced: list[dict[str, Any]], reque
     assert order["subject"] == {"reference": f"Patient/{patient}"}, order["subject"]
     for concept in (order["code"], *order.get("orderDetail", [])):
         _check_written_codes(concept)
-    original = replaced[0]
-    if not _is_r4(original):
-        return
+    for original in filter(_is_r4, replaced[:1]):
+        _check_carried_over(order, original)
+
+
+def _check_carried_over(order: Mapping[str, Any], original: Mapping[str, Any]) -> None:
     for name in ("reasonCode", "reasonReference", "encounter", "requester", "priority"):
         assert order.get(name) == original.get(name), f"{name} of the replaced order is carried over"
 

@@ -6,13 +6,13 @@ here reads a clock or a resource; facts and orders come in, findings go out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cds_service.clinical import imaging
 from cds_service.clinical.conditions import FALSE, evaluate
-from cds_service.clinical.followup import Timing, timing, trigger
+from cds_service.clinical.followup import NOT_EVALUATED, Timing, timing, trigger
 from cds_service.clinical.grading import GRADED_BY, Grading, grading
 from cds_service.clinical.markers import eligibility, markers
 from cds_service.clinical.situation import (
@@ -24,7 +24,7 @@ from cds_service.clinical.situation import (
 )
 from cds_service.clinical.staging import Staging, is_carcinoma, staging
 from cds_service.domain.facts import FACTS, Facts
-from cds_service.domain.findings import Assessment, Grade, Order, OrderAssessment, RatedStudy, SafetyFinding
+from cds_service.domain.findings import Assessment, Followup, Grade, Order, OrderAssessment, RatedStudy, SafetyFinding
 from cds_service.domain.terms import CRITICAL, NOT_RATED, RATINGS, SEVERITIES
 from cds_service.knowledge.model import Knowledge, Row, Rule
 
@@ -34,7 +34,8 @@ _PITFALL = "PIT-"
 class _Trail:
     """Rules that fired and facts that were missing, in the order they came up."""
 
-    def __init__(self) -> None:
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
         self.rules: dict[str, None] = {}
         self.missing: dict[str, None] = {}
         self.nearly: dict[str, dict[str, None]] = {}
@@ -42,8 +43,11 @@ class _Trail:
     def fired(self, *rule_ids: str) -> None:
         self.rules.update(dict.fromkeys(rule_ids))
 
-    def lacks(self, names: Iterable[str], rule_id: str = "") -> None:
-        needed = [need for name in names for need in SIGNAL_NEEDS.get(name, (name,)) if need in FACTS]
+    def lacks(self, names: Sequence[str], rule_id: str = "") -> None:
+        """Facts to ask for; of those behind a signal, the ones that are on record are not asked for again."""
+        needed = [name for name in names if name in FACTS]
+        behind = (need for name in names for need in SIGNAL_NEEDS.get(name, ()))
+        needed += [need for need in behind if getattr(self.facts, need) is None]
         self.missing.update(dict.fromkeys(needed))
         if rule_id and needed:
             self.nearly.setdefault(rule_id, {}).update(dict.fromkeys(needed))
@@ -51,8 +55,8 @@ class _Trail:
 
 def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Assessment:
     """Everything the rules have to say about this patient and these orders."""
-    trail = _Trail()
     facts = with_defaults(facts)
+    trail = _Trail(facts)
     situation = patient_situation(facts, orders, knowledge)
     situation["followup_trigger"] = trigger(situation, knowledge)
     first_intent = orders[0].intent if orders else None
@@ -61,19 +65,20 @@ def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Ass
     in_scope = chosen.name != imaging.OUT_OF_SCOPE
     graded = _grade(facts, situation, in_scope, knowledge, trail)
     staged = _stage(facts, situation, in_scope, knowledge, trail)
-    timed = _timing(situation, knowledge, trail)
+    timed = _timing(situation, in_scope, knowledge, trail)
     warnings = [*graded.warnings, *_fired(knowledge.staging_warnings, situation, trail, in_scope)]
     overlay = _fired(knowledge.overlay, situation, trail, in_scope)
     advice = _fired(_about(knowledge.advice, orders=False), situation, trail, in_scope)
     assessed = tuple(_order(order, situation, timed, knowledge, trail) for order in orders)
     _limits(facts, situation, chosen.name, assessed, trail)
     everything = [*advice, *(rule for order in assessed for rule in order.advice)]
+    judged = facts if in_scope else Facts()
     order_warnings = [rule for order in assessed for rule in order.warnings]
     return Assessment(
         facts=facts,
         scenario=chosen.name,
         scenario_rule=chosen.rule,
-        limited_applicability=in_scope and is_carcinoma(situation),
+        limited_applicability=_is_limited(chosen.name, situation),
         grade=graded.grade,
         tnm=staged.tnm,
         tnm_primary_system=staged.primary_system,
@@ -83,8 +88,8 @@ def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Ass
         advice=_unique([rule for rule in everything if not rule.startswith(_PITFALL)]),
         missing=tuple(trail.missing),
         followup=timed.followup,
-        markers=markers(facts, knowledge),
-        eligibility=eligibility(facts, graded.grade.who2019, knowledge),
+        markers=markers(judged, knowledge),
+        eligibility=eligibility(judged, graded.grade.who2019, knowledge),
         rules=tuple(trail.rules),
         blocked_studies=_blocked_studies(situation, knowledge),
         nearly={rule: tuple(names) for rule, names in trail.nearly.items()},
@@ -121,14 +126,15 @@ def _stage(facts: Facts, situation: dict[str, Any], in_scope: bool, knowledge: K
     situation["t_not_assessable"] = any(stage.t == "TX" for stage in stages)
     situation["n_not_assessable"] = any(stage.n == "NX" for stage in stages)
     situation["m_unknown"] = any(stage.m is None for stage in stages)
+    situation["distant_metastases"] = staged.distant_metastases
     trail.fired(*staged.rules)
     for rule, names in staged.missing.items():
         trail.lacks(names, rule)
     return staged
 
 
-def _timing(situation: dict[str, Any], knowledge: Knowledge, trail: _Trail) -> Timing:
-    timed = timing(situation, knowledge)
+def _timing(situation: dict[str, Any], in_scope: bool, knowledge: Knowledge, trail: _Trail) -> Timing:
+    timed = timing(situation, knowledge) if in_scope else Timing(Followup(NOT_EVALUATED))
     trail.fired(*timed.rules)
     trail.lacks(timed.missing, timed.followup.rule or "")
     return timed
@@ -141,7 +147,7 @@ def _about(rules: Iterable[Rule[Any]], *, orders: bool) -> list[Rule[Any]]:
 
 def _fired(rules: Iterable[Rule[Any]], situation: Mapping[str, Any], trail: _Trail, in_scope: bool = True) -> list[str]:
     """Ids of the rules that are true; the unknown ones leave what they lack in the trail."""
-    return [row.id for row in _true_rows(rules, situation, trail)] if in_scope else []
+    return list(_unique(_shown(row) for row in _true_rows(rules, situation, trail))) if in_scope else []
 
 
 def _true_rows(rules: Iterable[Rule[Any]], situation: Mapping[str, Any], trail: _Trail) -> list[Row]:
@@ -150,10 +156,15 @@ def _true_rows(rules: Iterable[Rule[Any]], situation: Mapping[str, Any], trail: 
         outcome = evaluate(rule.condition, situation)
         if outcome.value:
             true.append(rule.row)
-            trail.fired(rule.row.id)
+            trail.fired(_shown(rule.row))
         elif outcome.value is None:
-            trail.lacks(outcome.lacking, rule.row.id)
+            trail.lacks(outcome.lacking, _shown(rule.row))
     return true
+
+
+def _shown(row: Row) -> str:
+    """The id that answers show: a suffix behind a dot tells rows of one statement apart."""
+    return row.id.partition(".")[0]
 
 
 def _order(
@@ -163,8 +174,10 @@ def _order(
     chosen = _scenario(seen, seen["order_intent"], knowledge, trail)
     if chosen.name != situation["scenario"]:
         seen["scenario"] = chosen.name
-        timed = _timing(seen, knowledge, trail)
+        timed = _timing(seen, chosen.name != imaging.OUT_OF_SCOPE, knowledge, trail)
     seen["order_too_early"] = _too_early(seen, timed)
+    if seen["order_sstr"] and timed.followup.sstr_interval_months and seen["months_since_last_sstr_imaging"] is None:
+        trail.lacks(["months_since_last_sstr_imaging"], "SAF-16")
     rated, rating_rule = imaging.rating(chosen.name, order.procedure, knowledge)
     safety = _safety(seen, knowledge, trail)
     blocked_by = tuple(finding.rule for finding in safety if finding.severity == CRITICAL)
@@ -252,6 +265,11 @@ def _alternatives(scenario: str, situation: dict[str, Any], knowledge: Knowledge
     return tuple(sorted(studies, key=lambda study: RATINGS.index(study.rating)))
 
 
+def _is_limited(scenario: str, situation: Mapping[str, Any]) -> bool:
+    """RAT-06: the scenarios of the pancreas were written for well-differentiated tumours."""
+    return scenario.startswith("pnet-") and is_carcinoma(situation)
+
+
 def _limits(
     facts: Facts,
     situation: Mapping[str, Any],
@@ -260,7 +278,7 @@ def _limits(
     trail: _Trail,
 ) -> None:
     """Principles that qualify the ratings given."""
-    if scenario != imaging.OUT_OF_SCOPE and is_carcinoma(situation):
+    if _is_limited(scenario, situation):
         trail.fired("RAT-06")
     if any(o.order.procedure == "pet-ct-sstr" and o.rating != NOT_RATED for o in orders):
         trail.fired("RAT-07")

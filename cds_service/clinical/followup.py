@@ -71,7 +71,10 @@ def _row(situation: Mapping[str, Any], knowledge: Knowledge, missing: list[str])
 def _elapsed(situation: Mapping[str, Any]) -> float | None:
     """Months since the last comparable examination, or since the operation when there was none (FUP-21)."""
     since: float | None = situation.get("months_since_last_imaging")
-    if since is None and situation.get("months_resection_to_last_imaging") is None:
+    examined = any(
+        situation.get(name) is not None for name in ("months_resection_to_last_imaging", "last_imaging_result")
+    )
+    if since is None and not examined:
         return situation.get("months_since_resection")
     return since
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from cds_service.domain.facts import Facts
-from cds_service.knowledge.model import Knowledge, Range
+from cds_service.knowledge.model import Knowledge, MarkerRow, Range
 
 _MONTHS_PER_YEAR = 12
 _DIMENSIONS = 3  # growth of volume from growth of diameter
@@ -23,10 +23,11 @@ def markers(facts: Facts, knowledge: Knowledge) -> Mapping[str, object]:
     adc = facts.adc_mm2_per_s
     usable = adc is not None and bool(_holds(adc_row.plausible, adc)) and facts.cystic_lesion is not True
     functioning = facts.functional_syndrome not in (None, "none")
+    sized = facts.primary_site == "pancreas" and not functioning
     growth = growth_percent_per_month(facts)
     slope = slope_percent_per_year(facts)
     return {
-        "size_gt_30": None if functioning else _holds(rows["size_gt_30"].size_mm, facts.size_mm),
+        "size_gt_30": _holds(rows["size_gt_30"].size_mm, facts.size_mm) if sized else None,
         "adc_high_grade": _holds(adc_row.adc_mm2_per_s, adc) if usable else None,
         "tgr_percent_per_month": None if growth is None else round(growth, 2),
         "tgr_high": _holds(rows["tgr_high"].tgr_percent_per_month, None if growth is None else round(growth, 6)),
@@ -54,7 +55,7 @@ def eligibility(facts: Facts, grade_2019: str | None, knowledge: Knowledge) -> M
     """Imaging facts that bear on treatment; information for the tumour board, no recommendation."""
     rows = knowledge.markers
     return {
-        "prrt_uptake": _prrt(facts, rows["prrt_uptake"].krenning),
+        "prrt_uptake": _prrt(facts, rows["prrt_uptake"]),
         "ablation_best_indication": _ablation(facts, knowledge),
         "liver_directed_grade_ok": None if grade_2019 is None else grade_2019 in rows["liver_directed_grade_ok"].grades,
         "bilioenteric_contraindication": facts.bilioenteric_anastomosis,
@@ -62,9 +63,10 @@ def eligibility(facts: Facts, grade_2019: str | None, knowledge: Knowledge) -> M
     }
 
 
-def _prrt(facts: Facts, krenning: Range | None) -> str:
+def _prrt(facts: Facts, row: MarkerRow) -> str:
     """TRT-01: score and homogeneity; one failing input is enough to fail, one missing to leave it open."""
-    score = _holds(krenning, facts.krenning)
+    usable = facts.krenning if _holds(row.plausible, facts.krenning) else None  # the score runs from 0 to 4
+    score = _holds(row.krenning, usable)
     if score is False or facts.krenning_homogeneous is False:
         return "does-not-meet"
     return "meets" if score and facts.krenning_homogeneous else "unknown"

@@ -28,6 +28,7 @@ NOT_TRUE_UNLESS_RECORDED = (
 SIGNAL_NEEDS: dict[str, tuple[str, ...]] = {
     "dominance": ("disease_dominance",),
     "gep_site": ("primary_site",),
+    "distant_metastases": ("metastases",),
     "grade_2010": ("ki67_percent",),
     "grade_2019": ("ki67_percent", "differentiation"),
 }

@@ -29,6 +29,8 @@ class Staging:
     rules: tuple[str, ...] = ()
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Facts that could have changed a category, by the rule that asks for them."""
+    distant_metastases: bool | None = None
+    """Whether there is distant disease: regional nodes named among the sites are not (TNM-22)."""
 
 
 class _Axis:
@@ -64,7 +66,16 @@ def staging(facts: Facts, situation: Mapping[str, Any], knowledge: Knowledge) ->
         rules.append(knowledge.applicability.rule_id)
     if any(stage.m is None for stage in tnm.values()):
         rules.append("TNM-25")
-    return Staging(tnm, _primary(facts, situation, tnm, knowledge), tuple(rules), _by_rule(missing))
+    if facts.metastases is not None:  # only the part of the pancreas leaves them open
+        missing = [(rule, "pancreas_subsite" if name == "metastases" else name) for rule, name in missing]
+    primary = _primary(facts, situation, tnm, knowledge)
+    return Staging(tnm, primary, tuple(rules), _by_rule(missing), _distant(seen.get("metastases"), tnm))
+
+
+def _distant(metastases: tuple[str, ...] | None, tnm: Mapping[str, Stage]) -> bool | None:
+    if any((stage.m or "").startswith("M1") for stage in tnm.values()):
+        return True
+    return None if metastases is None else bool(metastases)
 
 
 def _by_rule(missing: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:

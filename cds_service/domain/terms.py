@@ -65,6 +65,7 @@ _PATIENT_SIGNALS: Final = (
     FactSpec("t_not_assessable", Kind.FLAG),
     FactSpec("n_not_assessable", Kind.FLAG),
     FactSpec("m_unknown", Kind.FLAG),
+    FactSpec("distant_metastases", Kind.FLAG),
     FactSpec("followup_trigger", Kind.FLAG),
     FactSpec("orders_cover_chest", Kind.FLAG),
 )

@@ -83,8 +83,10 @@ class Unit(NamedTuple):
     """One conjunction of a row: the row itself, or one of its alternatives."""
 
     row: str
-    part: int
     tests: tuple[Test, ...]
+
+    def __str__(self) -> str:
+        return f"{self.row} ({', '.join(dict.fromkeys(test.name for test in self.tests))})"
 
 
 def own_rule(row: RowT) -> RowT:
@@ -198,9 +200,7 @@ def _names_a_station(facts: Facts, knowledge: Knowledge) -> bool:
 def units(rule: Rule[Any]) -> tuple[Unit, ...]:
     """The conjunctions any of which makes the rule true."""
     condition = rule.condition
-    if not condition.any:
-        return (Unit(rule.row.id, -1, condition.when),)
-    return tuple(Unit(rule.row.id, n, (*condition.when, *part)) for n, part in enumerate(condition.any))
+    return tuple(Unit(rule.row.id, (*condition.when, *part)) for part in condition.any or ((),))
 
 
 def truth_by_name(unit: Unit, situation: Situation) -> dict[str, bool | None]:

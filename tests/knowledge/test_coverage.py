@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -89,9 +89,13 @@ each_table = pytest.mark.parametrize("table", _TABLES)
 class Axis(NamedTuple):
     """One fact or signal of one conjunction of a row."""
 
-    row: str
-    part: int
+    unit: Unit
     name: str
+
+    @property
+    def excused(self) -> tuple[str, str]:
+        """How the lists of exceptions name it."""
+        return self.unit.row, self.name
 
 
 @cache
@@ -101,44 +105,43 @@ def _asked(table: str) -> tuple[Asked, ...]:
 
 @cache
 def _units(table: str) -> tuple[Unit, ...]:
-    found = {unit[:2]: unit for item in _asked(table) for unit in units(item.rule)}
-    return tuple(found.values())
+    return tuple(dict.fromkeys(unit for item in _asked(table) for unit in units(item.rule)))
 
 
 @cache
-def _tried(table: str) -> tuple[frozenset[Axis], frozenset[Axis], frozenset[tuple[str, int]]]:
+def _tried(table: str) -> tuple[frozenset[Axis], frozenset[Axis], frozenset[Unit]]:
     """Axes just missed, axes left open, and conjunctions met by at least one case.
 
     A row of a decision list that an earlier one shadows can still be missed, but it neither answers nor asks.
     """
     missed: set[Axis] = set()
     left_open: set[Axis] = set()
-    met: set[tuple[str, int]] = set()
+    met: set[Unit] = set()
     for item in _asked(table):
         for unit in units(item.rule):
             truths = truth_by_name(unit, item.situation)
             wanting = {name: value for name, value in truths.items() if value is not True}
             if not wanting and not item.shadowed:
-                met.add((unit.row, unit.part))
+                met.add(unit)
             if len(wanting) != 1 or item.value:
                 continue
             ((name, value),) = wanting.items()
             if value is False:
-                missed.add(Axis(unit.row, unit.part, name))
+                missed.add(Axis(unit, name))
             elif not item.shadowed:
-                left_open.add(Axis(unit.row, unit.part, name))
+                left_open.add(Axis(unit, name))
     return frozenset(missed), frozenset(left_open), frozenset(met)
 
 
-def _axes(table: str) -> Iterator[tuple[Axis, Unit]]:
+def _axes(table: str) -> Iterator[Axis]:
     for unit in _units(table):
         for name in dict.fromkeys(test.name for test in unit.tests):
-            yield Axis(unit.row, unit.part, name), unit
+            yield Axis(unit, name)
 
 
-def _can_be_open(table: str, axis: Axis, unit: Unit) -> bool:
+def _can_be_open(table: str, axis: Axis) -> bool:
     """Whether a chart can leave this axis, and nothing else of the conjunction, unknown."""
-    tests = [test for test in unit.tests if test.name == axis.name]
+    tests = [test for test in axis.unit.tests if test.name == axis.name]
     if all(test.op in (Op.UNLESS, Op.KNOWN) for test in tests):
         return False  # unknown is one of the answers
     if axis.name not in SIGNAL_NEEDS and (axis.name not in FACTS or axis.name in _DEFAULTED):
@@ -146,7 +149,9 @@ def _can_be_open(table: str, axis: Axis, unit: Unit) -> bool:
     if table == "selection" and axis.name in NOT_TRUE_UNLESS_RECORDED:
         return False  # a written default
     identifying = {"nen_status", "primary_site"}.intersection(SIGNAL_NEEDS.get(axis.name, (axis.name,)))
-    return not identifying or (_asked_without_diagnosis(unit.tests) and not _after_insufficient(table, axis.row))
+    return not identifying or (
+        _asked_without_diagnosis(axis.unit.tests) and not _after_insufficient(table, axis.unit.row)
+    )
 
 
 def _asked_without_diagnosis(tests: tuple[Test, ...]) -> bool:
@@ -161,8 +166,8 @@ def _after_insufficient(table: str, row: str) -> bool:
     return row in ids and ids.index(row) > ids.index("SEL-11")
 
 
-def _listed(axes: Iterator[Axis] | list[Axis]) -> list[str]:
-    return sorted(f"{axis.row}[{axis.part}] {axis.name}" for axis in axes)
+def _listed(axes: Iterable[Axis]) -> list[str]:
+    return sorted(f"{axis.unit}: {axis.name}" for axis in axes)
 
 
 # --- the two ways of looking ------------------------------------------------------------------------------------------
@@ -220,27 +225,25 @@ def test_rows_that_are_never_reported_are_not_reported(knowledge: Knowledge) -> 
 def test_every_alternative_is_met(table: str) -> None:
     """Each conjunction of each row is true in at least one case, not only one of its alternatives."""
     met = _tried(table)[2]
-    assert not [unit[:2] for unit in _units(table) if unit[:2] not in met]
+    assert not [str(unit) for unit in _units(table) if unit not in met]
 
 
 @each_table
 def test_every_axis_has_a_near_miss(table: str) -> None:
     """For each axis a row names, a case meets everything else and fails on that axis, and the row does not fire."""
     missed = _tried(table)[0]
-    lacking = [axis for axis, _ in _axes(table) if axis not in missed and (axis.row, axis.name) not in NO_NEAR_MISS]
-    assert not _listed(lacking)
+    assert not _listed(axis for axis in _axes(table) if axis not in missed and axis.excused not in NO_NEAR_MISS)
 
 
 @each_table
 def test_every_axis_is_left_open_by_a_case(table: str) -> None:
     """For each axis that can be unknown, a case meets everything else and leaves it open, and the row does not fire."""
     left_open = _tried(table)[1]
-    lacking = [
+    assert not _listed(
         axis
-        for axis, unit in _axes(table)
-        if axis not in left_open and (axis.row, axis.name) not in NEVER_OPEN and _can_be_open(table, axis, unit)
-    ]
-    assert not _listed(lacking)
+        for axis in _axes(table)
+        if axis not in left_open and axis.excused not in NEVER_OPEN and _can_be_open(table, axis)
+    )
 
 
 @each_table
@@ -259,12 +262,13 @@ def test_what_leaves_a_rule_open_is_reported_missing(table: str) -> None:
 
 def test_exceptions_are_not_stale() -> None:
     """An axis excused from a near miss or from being left open is still named by its row, and still untried."""
-    axes = {(axis.row, axis.name): table for table in _TABLES for axis, _ in _axes(table)}
-    for row, name in NO_NEAR_MISS:
-        parts = [axis for axis, _ in _axes(axes[row, name]) if (axis.row, axis.name) == (row, name)]
-        assert any(axis not in _tried(axes[row, name])[0] for axis in parts), (row, name)
-    for row, name in NEVER_OPEN:
-        assert not any((axis.row, axis.name) == (row, name) for axis in _tried(axes[row, name])[1]), (row, name)
+    every = [(axis, table) for table in _TABLES for axis in _axes(table)]
+    for excused in NO_NEAR_MISS:
+        assert any(axis not in _tried(table)[0] for axis, table in every if axis.excused == excused), excused
+    for excused in NEVER_OPEN:
+        axes = [(axis, table) for axis, table in every if axis.excused == excused]
+        assert axes, excused
+        assert not any(axis in _tried(table)[1] for axis, table in axes), excused
 
 
 # --- tables that a function reads -------------------------------------------------------------------------------------

@@ -14,12 +14,14 @@ from fhir.resources.R4B import get_fhir_model_class
 
 from cds_service.domain.facts import FACTS, FactSpec, Kind, TumourGrowth
 from cds_service.domain.findings import PatientFacts, Skipped, ValueRange
+from cds_service.errors import UnsupportedFhirVersion
 from fhir_profiles.facts import read_chart
 from fhir_profiles.inputs import quick_tests
 from fhir_profiles.inputs.observations import relevant
 from fhir_profiles.joins import ckd_epi_2021
 from fhir_profiles.reading import labels
 from fhir_profiles.terminology import load_terminology
+from fhir_profiles.versions import refuse_older_versions
 from tests.profiles.charts import (
     HOSTILE,
     MONTH,
@@ -343,6 +345,13 @@ def test_void_observations_are_unknown_and_told(study: str, kind: str) -> None:
 def test_unreadable_values_are_unknown_and_told(study: str, kind: str) -> None:
     """A value missing, of a wrong type or outside the vocabulary gives no fact, and the Observation is reported."""
     _unusable(*STANDARD[study], EMPTY[kind], "")
+
+
+@pytest.mark.parametrize("study", _MEASURED)
+def test_negative_numbers_are_unknown_and_told(study: str) -> None:
+    """A measurement below zero gives no fact although its unit is right."""
+    unit = STANDARD[study][1]["valueQuantity"]["code"]
+    _unusable(*STANDARD[study], _instead(valueQuantity=quantity(-4, unit)), "")
 
 
 @pytest.mark.parametrize("kind", list(NO_NUMBER))
@@ -840,6 +849,14 @@ def test_an_incomplete_chart_still_shows_what_it_holds() -> None:
     assert chart.nen_evidence
 
 
+def test_a_condition_of_someone_else_leaves_the_status_open() -> None:
+    """What a foreign Condition stands in for is unknown; other foreign resources hide no tumour."""
+    elsewhere = {"reference": "Patient/p2"}
+    assert read(patient(), pnet(subject=elsewhere)).facts.nen_status is None
+    other = observation("@loinc|29593-1", subject=elsewhere, valueQuantity=quantity(7, "%"))
+    assert read(patient(), other).facts.nen_status == "none"
+
+
 def test_other_tumours_are_no_evidence_of_this_one() -> None:
     """An adenocarcinoma is out of scope like any other disease."""
     chart = read(patient(), resource("Condition", code="@sct|1651000119109"))
@@ -1122,3 +1139,37 @@ def test_a_large_jump_in_dates_is_survived() -> None:
             local("months-since-resection", effectiveDateTime=year, valueQuantity=quantity(3, "mo")),
             today=TODAY + timedelta(days=1),
         )
+
+
+# --- other versions of FHIR -------------------------------------------------------------------------------------------
+
+_STU3: Final = {"resourceType": "Condition", "clinicalStatus": "active", "verificationStatus": "confirmed"}
+
+
+@pytest.mark.parametrize(
+    "kind", ["MedicationOrder", "ProcedureRequest", "DiagnosticOrder", "ReferralRequest", "BodySite"]
+)
+def test_types_of_older_versions_are_refused(kind: str) -> None:
+    """One resource of a type R4 does not have is enough."""
+    with pytest.raises(UnsupportedFhirVersion, match=kind):
+        refuse_older_versions([patient(), pnet(), {"resourceType": kind}])
+
+
+def test_a_chart_of_older_shape_is_refused() -> None:
+    """A chart whose every Condition has its status as a plain string is of another version."""
+    with pytest.raises(UnsupportedFhirVersion, match="STU3"):
+        refuse_older_versions([patient(), _STU3, {"resourceType": "Condition", "verificationStatus": "refuted"}])
+
+
+@pytest.mark.parametrize("resources", [[], [patient()], [pnet()], [pnet(), _STU3], [{"resourceType": 7}, {}]], ids=str)
+def test_r4_charts_pass(resources: list[Resource]) -> None:
+    """A slip in one Condition among others, no Condition, or damage is no other version."""
+    refuse_older_versions(resources)
+
+
+def test_a_condition_of_older_shape_among_others_is_read() -> None:
+    """Its plain status is understood, so that a refuted tumour stays refuted."""
+    tumour = _STU3 | {"id": "old", "code": concept("@icd|C25.4"), "subject": {"reference": f"Patient/{PATIENT}"}}
+    harmless = resource("Condition", code={"text": "Essential hypertension"})
+    assert read(patient(), harmless, tumour).facts.nen_status == "confirmed"
+    assert read(patient(), harmless, tumour | {"verificationStatus": "refuted"}).facts.nen_status == "none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,10 +12,12 @@ import pytest
 from cds_service.domain.facts import FACTS
 from cds_service.domain.findings import DraftOrder
 from cds_service.errors import PatientMismatch, UnsupportedFhirVersion
+from cds_service.service import Booking
+from fhir_profiles.appointments import imaging_bookings
 from fhir_profiles.orders import imaging_orders, indications, planned_studies, reason_words, with_history
 from fhir_profiles.reading import labels
 from fhir_profiles.terminology import CodeRow, load_terminology
-from tests.profiles.charts import HOSTILE, PATIENT, Resource, attributes, concept, patient, pnet, read, resource
+from tests.profiles.charts import HOSTILE, PATIENT, Resource, attributes, concept, expand, patient, pnet, read, resource
 
 TERMS: Final = load_terminology()
 TEXTS: Final[dict[str, Any]] = json.loads(
@@ -678,3 +681,75 @@ def test_imaging_on_order_is_known_by_its_key() -> None:
         order("@cpt|78815", status="active"),
     ]
     assert planned_studies(orders, TERMS) == {"ct-abd-pel-w", "eus"}
+
+
+# --- appointments -----------------------------------------------------------------------------------------------------
+
+
+def booked(*orders: Resource, **members: Any) -> tuple[Booking, ...]:
+    """The imaging among one proposed appointment, in a chart with these orders."""
+    given: Resource = {"id": "a1", "status": "proposed", "start": "2026-12-01T09:00:00Z"} | members
+    chart = {item["id"]: item for item in orders}
+    return imaging_bookings([{"resourceType": "Appointment", **expand(given)}], chart, TERMS)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"serviceType": ["@loinc|36813-4"]},
+        {"serviceType": [{"text": "CT abdomen and pelvis with contrast"}]},
+        {"basedOn": [{"reference": "ServiceRequest/o1"}]},
+        {"description": "CT abdomen and pelvis with contrast"},
+        {
+            "serviceType": [{"text": "Radiology"}],
+            "basedOn": [{"reference": "https://ehr.example.org/fhir/ServiceRequest/o1"}],
+        },
+    ],
+    ids=str,
+)
+def test_an_appointment_says_its_study(members: Resource) -> None:
+    """By service type, by the order behind it, or by its description."""
+    (booking,) = booked(order("@loinc|36813-4"), **members)
+    assert (booking.reference, booking.procedure) == ("Appointment/a1", "ct-abd-pel-w")
+    assert booking.starts == date(2026, 12, 1)
+
+
+def test_an_appointment_knows_the_tracer_of_its_order() -> None:
+    """The detail of the order behind it counts as it does for the order itself."""
+    behind = order("@cpt|78815", orderDetail=["@hcpcs|A9587"])
+    (booking,) = booked(behind, basedOn=[{"reference": "ServiceRequest/o1"}])
+    assert booking.procedure == "pet-ct-sstr"
+
+
+@pytest.mark.parametrize(
+    ("when", "starts"),
+    [
+        ({"start": "2026-12-01T09:00:00Z"}, date(2026, 12, 1)),
+        ({"start": None, "requestedPeriod": [{"start": "2027-01-05", "end": "2027-01-20"}]}, date(2027, 1, 5)),
+        ({"start": None, "requestedPeriod": [{"start": "2027-01"}]}, None),
+        ({"start": None}, None),
+        ({"start": "soon"}, None),
+    ],
+    ids=str,
+)
+def test_an_appointment_begins_on_a_known_day(when: Resource, starts: date | None) -> None:
+    """The start, else the start of the requested period, where the day is known."""
+    (booking,) = booked(serviceType=["@loinc|36813-4"], **when)
+    assert booking.starts == starts
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"status": "cancelled", "serviceType": ["@loinc|36813-4"]},
+        {"status": "fulfilled", "serviceType": ["@loinc|36813-4"]},
+        {"serviceType": [{"text": "Physiotherapy"}]},
+        {"basedOn": [{"reference": "ServiceRequest/unknown"}]},
+        {"serviceType": 7, "basedOn": "x", "description": ["y"]},
+        {},
+    ],
+    ids=str,
+)
+def test_other_appointments_are_left_alone(members: Resource) -> None:
+    """Cancelled ones, other services, and damage."""
+    assert booked(order("@loinc|36813-4"), **members) == ()

@@ -32,7 +32,17 @@ from tests.validity import assert_answered_or_refused, assert_valid_response, li
 pytestmark = pytest.mark.property
 
 Json = Any
-KEYS = sorted({key for hook in ("patient-view", "order-select", "order-sign") for key in TEMPLATES[hook]})
+KEYS = sorted({key for templates in TEMPLATES.values() for key in templates})
+MEMBERS = (
+    "userId",
+    "patientId",
+    "encounterId",
+    "draftOrders",
+    "selections",
+    "dispatchedOrders",
+    "performer",
+    "appointments",
+)
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 WORDS = ("text", "text_special", "softbreak")
 
@@ -62,7 +72,7 @@ def test_any_member_of_any_resource_may_be_wrong(local: InProcess, call: Json) -
 @steady(80)
 @given(
     call=calls,
-    name=st.sampled_from(["userId", "patientId", "encounterId", "draftOrders", "selections"]),
+    name=st.sampled_from(MEMBERS),
     value=json_values,
 )
 def test_any_json_may_stand_in_the_context(local: InProcess, call: Json, name: str, value: Json) -> None:

@@ -761,6 +761,9 @@ TOLERATED: dict[str, Change] = {
     "drafts in a list": lambda request: request["context"].update(
         draftOrders=[entry["resource"] for entry in request["context"]["draftOrders"]["entry"]]
     ),
+    "a draft sent twice": lambda request: request["context"]["draftOrders"]["entry"].extend(
+        copy.deepcopy(request["context"]["draftOrders"]["entry"])
+    ),
     "coding without content": lambda request: drafts(request)[0]["code"].update(coding=[{}]),
     "reasonCode empty": lambda request: drafts(request)[0].update(reasonCode=[]),
     "selection a bare id": with_value(["itl-sr-eus"], "context", "selections"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from cds_service.errors import StoreError
+from cds_service.store.base import ConsultRecord
 from fhir_profiles.drafts import CONCEPT_OF
 from fhir_profiles.large_chart import large_chart
 from fhir_profiles.synthetic import hook_request, synthetic_patients
@@ -19,6 +22,7 @@ from tests.calling import (
     ASSESSMENT,
     HOOK_INSTANCE,
     InProcess,
+    MakeApp,
     OverHttp,
     drafts,
     post,
@@ -32,6 +36,7 @@ from tests.validity import (
     schema_errors,
 )
 
+SLUG = "incidental-tail-lesion"
 HOOKS = ("patient-view", "order-select", "order-sign")
 PATIENTS: list[dict[str, Any]] = tomllib.loads(
     (files("fhir_profiles") / "examples" / "index.toml").read_text(encoding="utf-8")
@@ -119,7 +124,7 @@ def test_every_search_is_for_the_patient_of_the_call(hook: str, advertised: Adve
 @each_hook
 def test_an_indispensable_key_rests_on_the_patient_alone(hook: str, live: OverHttp, advertised: Advertised) -> None:
     """CH-053: a key that a client may be unable to fill, such as the encounter's, is never the reason for a refusal."""
-    request = synthetic_request("incidental-tail-lesion", hook, advertised)
+    request = synthetic_request(SLUG, hook, advertised)
     for key, template in advertised[hook].items():
         if MARKED.findall(template) != ["context.patientId"]:
             request["prefetch"].pop(key)
@@ -129,7 +134,7 @@ def test_an_indispensable_key_rests_on_the_patient_alone(hook: str, live: OverHt
 # --- the bundled patients ---------------------------------------------------------------------------------------------
 
 
-@each_hook
+@each_service
 def test_the_demo_asks_as_the_specification_wants(hook: str, live: OverHttp, advertised: Advertised) -> None:
     """A demo request is what a correct EHR sends: valid, and null only where nothing was found (CH-005, CH-006)."""
     for patient in PATIENTS:
@@ -138,6 +143,20 @@ def test_the_demo_asks_as_the_specification_wants(hook: str, live: OverHttp, adv
         assert request["prefetch"].keys() == advertised[hook].keys()
         nulls = {f"/prefetch/{key}" for key, value in request["prefetch"].items() if value is None}
         assert set(empty_members(request)) == nulls
+
+
+@each_service
+@each_patient
+def test_every_service_answers_about_every_patient(
+    patient: dict[str, Any], hook: str, live: OverHttp, advertised: Advertised
+) -> None:
+    """A valid response to each hook about each story, and nothing at all about a patient who is not ours."""
+    request = synthetic_request(patient["slug"], hook, advertised)
+    body = assert_valid_response(post(live, hook, request), request)
+    if patient["expected"]["scenario"] == OUT_OF_SCOPE:
+        assert body == {"cards": []}
+    else:
+        assert body["extension"][ASSESSMENT]["facts"]["nen_status"]["value"] != "none"
 
 
 @each_patient
@@ -231,7 +250,7 @@ def test_the_index_lists_each_bundled_patient_once() -> None:
 
 def test_thousands_of_normal_results_change_no_answer(live: OverHttp, advertised: Advertised) -> None:
     """A real chart is megabytes large; the answer is the one the relevant part alone would give."""
-    small = synthetic_request("incidental-tail-lesion", "order-sign", advertised)
+    small = synthetic_request(SLUG, "order-sign", advertised)
     large = hook_request(large_chart(), "order-sign", advertised["order-sign"], HOOK_INSTANCE)
     assert len(large["prefetch"]["laboratory"]["entry"]) > 3000
     answers = [assert_valid_response(post(live, "order-sign", request), request) for request in (small, large)]
@@ -259,10 +278,43 @@ def test_nothing_of_the_record_is_logged(local: InProcess, advertised: Advertise
 
 def test_two_calls_get_different_identifiers(local: InProcess, advertised: Advertised) -> None:
     """CH-083: a card is told from the same card of another call, although hookInstance is the same (CH-043)."""
-    request = synthetic_request("incidental-tail-lesion", "order-sign", advertised)
+    request = synthetic_request(SLUG, "order-sign", advertised)
     first, second = (post(local, "order-sign", request).json() for _ in range(2))
     assert first["cards"][0]["uuid"] != second["cards"][0]["uuid"]
     assert without_ids(first) == without_ids(second)
+
+
+def test_calls_at_the_same_time_do_not_mix(local: InProcess, advertised: Advertised) -> None:
+    """Each of many concurrent calls gets the answer it would get alone."""
+    requests = [synthetic_request(patient["slug"], hook, advertised) for patient in PATIENTS for hook in HOOKS]
+
+    def ask(request: dict[str, Any]) -> Any:
+        return without_ids(post(local, request["hook"], request).json())
+
+    alone = [ask(request) for request in requests]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        together = list(pool.map(ask, requests))
+    assert together == alone
+
+
+class _FullStore:
+    """A store that can keep nothing."""
+
+    def record(self, _consult: ConsultRecord) -> None:
+        raise StoreError("The disk is full.")
+
+
+def test_a_store_that_fails_does_not_keep_the_answer_back(
+    live: OverHttp, advertised: Advertised, make_app: MakeApp
+) -> None:
+    """The clinician is answered; the operator finds the failure in the log."""
+    request = synthetic_request(SLUG, "order-sign", advertised)
+    expected = without_ids(post(live, "order-sign", request).json())
+    service = InProcess(make_app(demo=False, store=_FullStore()))
+    with capture_logs() as lines:
+        answer = post(service, "order-sign", request)
+    assert without_ids(assert_valid_response(answer, request)) == expected
+    assert [line["log_level"] for line in lines] == ["error", "info"]
 
 
 def expect_story(patient: dict[str, Any], body: dict[str, Any]) -> None:
