@@ -51,7 +51,7 @@ def imaging_orders(orders: Iterable[Resource], patient_id: str, terminology: Ter
             raise UnsupportedFhirVersion(f"context.draftOrders holds a {kind}, which R4 does not have; send FHIR R4.")
         if kind != "ServiceRequest" or status(resource) in _NOT_OURS:
             continue
-        if resource.get("doNotPerform") is True:
+        if resource.get("doNotPerform") is True or any(resource == read.draft.resource for read in found):
             continue
         named = study(resource.get("code"), terminology, extra=resource.get("orderDetail"))
         if named is None:

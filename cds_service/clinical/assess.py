@@ -163,8 +163,8 @@ def _true_rows(rules: Iterable[Rule[Any]], situation: Mapping[str, Any], trail: 
 
 
 def _shown(row: Row) -> str:
-    """The id that answers show: a suffix behind a dot tells rows of one statement apart."""
-    return row.id.partition(".")[0]
+    """The id that answers show: a suffix behind a dot tells rows of one statement apart, and shows as the rule."""
+    return row.rule_id if "." in row.id else row.id
 
 
 def _order(

@@ -24,7 +24,7 @@ class Timing:
 
 def trigger(situation: Mapping[str, Any], knowledge: Knowledge) -> bool:
     """Whether anything on record asks for imaging before its time (FUP-22). Not recorded is no trigger on record."""
-    return evaluate(knowledge.triggers.condition, situation).value is True
+    return knowledge.triggers is not None and evaluate(knowledge.triggers.condition, situation).value is True
 
 
 def timing(situation: Mapping[str, Any], knowledge: Knowledge) -> Timing:

@@ -105,7 +105,7 @@ class _Value:
             state = self._resource(raw)
             if "OperationOutcome" in self.kinds:
                 return State.ERROR  # instead of data, whatever its severity
-        return State.INCOMPLETE if state is State.COMPLETE and self._is_about_something_else() else state
+        return State.ERROR if state is State.COMPLETE and self._is_about_something_else() else state
 
     def _entries(self, bundle: _Bundle) -> State:
         """All entries, and the worst of their states."""

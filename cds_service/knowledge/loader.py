@@ -7,7 +7,8 @@ start-up with file, row and reason.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -25,6 +26,21 @@ VERSION = "2026.11"
 """Label of the clinical content; the hash beside it identifies the rows exactly."""
 
 _PER_ORDER = ORDER_SIGNALS | ORDER_FACTS
+_ROW_PATH = re.compile(r"`\$\.row\[(\d+)\]")
+_GRADING_NEEDS = ("GRD-01", "GRD-03", "GRD-10", "GRD-11", "GRD-20")
+_MARKERS = (
+    "size_gt_30",
+    "adc_high_grade",
+    "tgr_high",
+    "slope_low",
+    "prrt_uptake",
+    "ablation_best_indication",
+    "bilioenteric_contraindication",
+    "liver_directed_grade_ok",
+    "staged_tace",
+)
+_STAGING_TABLES = ("staging-pancreas", "staging-gut")
+_PRINCIPLES = ("SEL-D", "SEL-T")
 _EMPTY_TEST_OPS = {"contains", "contains_all", "only", "lacks"}
 RowT = TypeVar("RowT", bound=m.Row)
 ConditionalT = TypeVar("ConditionalT", bound=m.ConditionalRow)
@@ -126,7 +142,7 @@ class _Reader:
         try:
             return msgspec.toml.decode(data, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise KnowledgeError(f"{name}: {error}") from None
+            raise KnowledgeError(f"{name}{_row_named_by(error, data)}: {error}") from None
 
     def read_sources(self) -> None:
         for source in self.decode("sources.toml", _Sources).source:
@@ -150,10 +166,9 @@ class _Reader:
         dated = {name: getattr(row, name) or getattr(defaults, name) for name in ("valid_from", "checked", "review_by")}
         for name, value in (*dated.items(), ("valid_until", row.valid_until)):
             if value:
-                try:
-                    date.fromisoformat(value)
-                except ValueError:
-                    raise KnowledgeError(f"{where}: {name} {value!r} is not a date") from None
+                _check_day(where, name, value)
+        if row.valid_until and row.valid_until <= dated["valid_from"]:
+            raise KnowledgeError(f"{where}: valid_until {row.valid_until} is not after valid_from")
         admitted = msgspec.structs.replace(row, **dated)
         self.rows[row.id] = admitted
         return admitted
@@ -174,6 +189,27 @@ class _Reader:
             if name not in FACTS:
                 raise KnowledgeError(f"{where}: missing names {name!r}, which is not a fact")
         return m.Condition(tuple(_tests(where, row.when)), tuple(tuple(_tests(where, part)) for part in row.any))
+
+
+def _row_named_by(error: Exception, data: bytes) -> str:
+    """The row that a decoding error is about, by its id; empty when the table as a whole cannot be read."""
+    index = _ROW_PATH.search(str(error))
+    if index is None:
+        return ""
+    try:
+        row = msgspec.toml.decode(data)["row"][int(index[1])]
+    except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError):
+        return ""
+    return f", row {row.get('id')!r}"
+
+
+def _check_day(where: str, name: str, value: str) -> None:
+    try:
+        same = date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        same = False
+    if not same:
+        raise KnowledgeError(f"{where}: {name} {value!r} is not a date (YYYY-MM-DD)")
 
 
 def _tests(where: str, part: Mapping[str, Any]) -> Iterator[m.Test]:
@@ -263,16 +299,17 @@ def _one(rows: Iterable[Any], kind: type[T], where: str) -> T:
     return found[0]
 
 
-def _ratings(rows: Iterable[m.RatingRow], procedures: Mapping[str, m.Procedure]) -> dict[tuple[str, str], m.RatingRow]:
-    table: dict[tuple[str, str], m.RatingRow] = {}
+def _check_ratings(rows: Iterable[m.RatingRow], procedures: Mapping[str, m.Procedure]) -> None:
+    """A study has one rating per scenario on any day; editions follow one another."""
+    editions: dict[tuple[str, str], list[m.RatingRow]] = {}
     for row in rows:
         _known_scenario("ratings", row.id, row.scenario)
         for key in row.procedures:
             _known_procedure("ratings", row.id, key, procedures)
-            if (row.scenario, key) in table:
-                raise KnowledgeError(f"tables/ratings.toml, row {row.id!r}: {key} is rated twice in {row.scenario}")
-            table[row.scenario, key] = row
-    return table
+            for other in editions.setdefault((row.scenario, key), []):
+                if row.overlaps(other):
+                    raise KnowledgeError(f"tables/ratings.toml, row {row.id!r}: {key} is rated twice in {row.scenario}")
+            editions[row.scenario, key].append(row)
 
 
 def _known_scenario(table: str, row_id: str, scenario: str) -> None:
@@ -285,14 +322,36 @@ def _known_procedure(table: str, row_id: str, key: str, procedures: Mapping[str,
         raise KnowledgeError(f"tables/{table}.toml, row {row_id!r}: unknown procedure {key!r}")
 
 
+def _staging_rules(reader: _Reader, name: str) -> tuple[m.Rule[m.StagingRow], ...]:
+    rules = reader.rules(name, reader.table(name, _Staging))
+    for rule in rules:
+        for site in rule.row.sites:
+            if site not in FACTS["primary_site"].words:
+                raise KnowledgeError(f"tables/{name}.toml, row {rule.row.id!r}: unknown site {site!r}")
+    return rules
+
+
 def _staging(rules: Iterable[m.Rule[m.StagingRow]]) -> dict[tuple[str, str, str], tuple[m.Rule[m.StagingRow], ...]]:
     table: dict[tuple[str, str, str], list[m.Rule[m.StagingRow]]] = {}
     for rule in rules:
         for site in rule.row.sites:
-            if site not in FACTS["primary_site"].words:
-                raise KnowledgeError(f"staging, row {rule.row.id!r}: unknown site {site!r}")
             table.setdefault((site, rule.row.system, rule.row.axis), []).append(rule)
     return {key: tuple(value) for key, value in table.items()}
+
+
+def _needed(table: str, names: Iterable[str], there: Iterable[str]) -> None:
+    """Rows that the code asks for by name."""
+    missing = set(names).difference(there)
+    if missing:
+        raise KnowledgeError(f"tables/{table}.toml: {', '.join(sorted(missing))} is needed and not there")
+
+
+def _references_exist(advice: Iterable[m.Rule[m.AdviceRow]], known: Collection[str]) -> None:
+    for rule in advice:
+        if rule.row.refers_to and rule.row.refers_to not in known:
+            raise KnowledgeError(
+                f"tables/advice.toml, row {rule.row.id!r}: refers_to names {rule.row.refers_to!r}, which does not exist"
+            )
 
 
 def _orders_exist(rules: Iterable[m.Rule[m.Row]], procedures: Mapping[str, m.Procedure]) -> None:
@@ -314,6 +373,9 @@ def read_knowledge(folder: Traversable) -> m.Knowledge:
     reader = _Reader(folder)
     reader.read_sources()
     procedures = _by(reader.decode("tables/procedures.toml", _Procedures).procedure, "key", "procedures")
+    for procedure in procedures.values():
+        if procedure.modality not in NAMES["order_modality"].words:
+            raise KnowledgeError(f"tables/procedures.toml, {procedure.key!r}: unknown modality {procedure.modality!r}")
     selection = reader.rules("selection", reader.table("selection", _Selection))
     for rule in selection:
         _known_scenario("selection", rule.row.id, rule.row.scenario)
@@ -326,7 +388,7 @@ def read_knowledge(folder: Traversable) -> m.Knowledge:
     advice = reader.rules("advice", reader.table("advice", _Advice))
     safety = reader.rules("safety", reader.table("safety", _Safety))
     _orders_exist((*overlay, *advice, *safety), procedures)
-    staging = [*reader.table("staging-pancreas", _Staging), *reader.table("staging-gut", _Staging)]
+    staging = [rule for name in _STAGING_TABLES for rule in _staging_rules(reader, name)]
     notes = reader.table("staging-notes", _StagingNotes)
     timing = reader.decode("tables/followup.toml", _Followup)
     tolerance = reader.admit("followup", timing.defaults, timing.tolerance)
@@ -335,13 +397,21 @@ def read_knowledge(folder: Traversable) -> m.Knowledge:
     scenarios = _by(reader.table("scenarios", _Scenarios), "scenario", "scenarios")
     if set(scenarios) != set(SCENARIOS):
         raise KnowledgeError("tables/scenarios.toml: the scenarios are not exactly those of domain/terms.py")
-    ratings = _ratings(reader.table("ratings", _Ratings), procedures)
+    for row in scenarios.values():
+        for candidate in row.candidates:
+            _known_scenario("scenarios", row.id, candidate)
+    ratings = tuple(reader.table("ratings", _Ratings))
+    _check_ratings(ratings, procedures)
     grading = tuple(reader.table("grading", _Grading))
+    _needed("grading", _GRADING_NEEDS, (row.id for row in grading))
     markers = _by(reader.table("markers", _Markers), "marker", "markers")
+    _needed("markers", _MARKERS, markers)
     principles = _by(reader.table("principles", _Principles), "id", "principles")
+    _needed("principles", _PRINCIPLES, principles)
     rule_rows: dict[str, m.Row] = {}
     for stored in reader.rows.values():
         rule_rows.setdefault(stored.rule_id, stored)
+    _references_exist(advice, {*rule_rows, *reader.rows})
     return m.Knowledge(
         version=VERSION,
         hash=reader.digest.hexdigest()[:16],
@@ -349,13 +419,14 @@ def read_knowledge(folder: Traversable) -> m.Knowledge:
         procedures=procedures,
         scenarios=scenarios,
         selection=selection,
-        ratings=ratings,
+        rating_rows=ratings,
+        ratings=m.rating_table(ratings),
         overlay=overlay,
         advice=advice,
         safety=safety,
         preferences=_by(preferences, "scenario", "suggestions"),
         grading=grading,
-        staging=_staging(reader.rules("staging", staging)),
+        staging=_staging(staging),
         staging_warnings=reader.rules("staging-notes", [row for row in notes if isinstance(row, m.StagingWarningRow)]),
         nodes=_one(notes, m.NodesRow, "staging-notes"),
         applicability=_one(notes, m.ApplicabilityRow, "staging-notes"),

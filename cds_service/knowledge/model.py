@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
@@ -83,6 +83,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def in_force(self, iso_day: str) -> bool:
         """Whether the row applies on that day."""
         return self.valid_from <= iso_day and (not self.valid_until or iso_day < self.valid_until)
+
+    def overlaps(self, other: Row) -> bool:
+        """Whether both rows apply on some day."""
+        return (not self.valid_until or other.valid_from < self.valid_until) and (
+            not other.valid_until or self.valid_from < other.valid_until
+        )
 
     @property
     def from_project(self) -> bool:
@@ -387,6 +393,12 @@ def _kept(rules: tuple[Rule[Any], ...], out: set[str]) -> tuple[Rule[Any], ...]:
     return tuple(rule for rule in rules if rule.row.id not in out)
 
 
+def rating_table(rows: Iterable[RatingRow]) -> dict[tuple[str, str], RatingRow]:
+    """Ratings by scenario and procedure key; of several editions, the one that begins last."""
+    ordered = sorted(rows, key=lambda row: row.valid_from)
+    return {(row.scenario, key): row for row in ordered for key in row.procedures}
+
+
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """Everything the service knows, loaded and checked once."""
@@ -397,7 +409,10 @@ class Knowledge:
     procedures: Mapping[str, Procedure]
     scenarios: Mapping[str, ScenarioRow]
     selection: tuple[Rule[SelectionRow], ...]
+    rating_rows: tuple[RatingRow, ...]
+    """All editions of all ratings."""
     ratings: Mapping[tuple[str, str], RatingRow]
+    """The rating of a study in a scenario; between editions, the latest."""
     overlay: tuple[Rule[OverlayRow], ...]
     advice: tuple[Rule[AdviceRow], ...]
     safety: tuple[Rule[SafetyRow], ...]
@@ -410,7 +425,7 @@ class Knowledge:
     primary_system: PrimarySystemRow
     followup: tuple[Rule[FollowupRow], ...]
     tolerance: ToleranceRow
-    triggers: Rule[OverlayRow]
+    triggers: Rule[OverlayRow] | None
     markers: Mapping[str, MarkerRow]
     principles: Mapping[str, PrincipleRow]
     rows: Mapping[str, Row]
@@ -442,7 +457,9 @@ class Knowledge:
             )
         return replace(
             self,
-            ratings={key: row for key, row in self.ratings.items() if row.id not in out},
+            ratings=rating_table(row for row in self.rating_rows if row.id not in out),
+            markers={name: row for name, row in self.markers.items() if row.id not in out},
+            triggers=None if self.triggers and self.triggers.row.id in out else self.triggers,
             preferences={key: row for key, row in self.preferences.items() if row.id not in out},
             grading=tuple(row for row in self.grading if row.id not in out),
             staging={key: _kept(rules, out) for key, rules in self.staging.items()},

@@ -24,6 +24,7 @@ from cds_service.clinical.situation import (
     patient_situation,
     with_defaults,
 )
+from cds_service.clinical.staging import Staging, staging
 from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Assessment, Order
 from cds_service.interchange import read_facts, read_orders
@@ -106,6 +107,7 @@ def unfolded(knowledge: Knowledge) -> Knowledge:
         preferences={key: own_rule(row) for key, row in knowledge.preferences.items()},
         staging={key: _own_rules(rules) for key, rules in knowledge.staging.items()},
         selection=_own_rules(knowledge.selection),
+        advice=_own_rules(knowledge.advice),
         followup=_own_rules(knowledge.followup),
     )
 
@@ -134,7 +136,7 @@ def _patient(facts: Facts, orders: tuple[Order, ...], assessment: Assessment, kn
     situation = patient_situation(with_defaults(facts), orders, knowledge)
     in_scope = assessment.scenario != OUT_OF_SCOPE
     stages = tuple(assessment.tnm.values())
-    return situation | {
+    situation |= {
         "followup_trigger": trigger(situation, knowledge),
         "scenario": assessment.scenario,
         "grade_2010": assessment.grade.who2010,
@@ -144,6 +146,8 @@ def _patient(facts: Facts, orders: tuple[Order, ...], assessment: Assessment, kn
         "n_not_assessable": any(stage.n == "NX" for stage in stages),
         "m_unknown": any(stage.m is None for stage in stages),
     }
+    staged = staging(with_defaults(facts), situation, knowledge) if in_scope else Staging({}, None)
+    return situation | {"distant_metastases": staged.distant_metastases}
 
 
 def asked(table: str) -> Iterator[Asked]:
