@@ -50,11 +50,11 @@ def _requested(appointment: Resource) -> dates.When | None:
 
 def _study(appointment: Resource, ordered: Mapping[str, Resource], terminology: Terminology) -> Study | None:
     """From serviceType, the order behind it, or the description."""
-    concepts: list[object] = list(objects(appointment.get("serviceType")))
+    named: list[tuple[object, object]] = [(concept, None) for concept in objects(appointment.get("serviceType"))]
     for reference in objects(appointment.get("basedOn")):
         order = ordered.get(reference_id(reference, "ServiceRequest") or "")
         if order is not None:
-            concepts.append(order.get("code"))
-    concepts += list(objects(appointment.get("reasonCode")))
-    concepts.append({"text": words(appointment.get("description"))})
-    return next((named for concept in concepts if (named := study(concept, terminology))), None)
+            named.append((order.get("code"), order.get("orderDetail")))
+    named += [(concept, None) for concept in objects(appointment.get("reasonCode"))]
+    named.append(({"text": words(appointment.get("description"))}, None))
+    return next((found for concept, detail in named if (found := study(concept, terminology, extra=detail))), None)

@@ -14,36 +14,11 @@ from cds_service.domain.facts import FACTS, Facts
 from cds_service.domain.findings import Assessment, Grade, Order
 from cds_service.domain.terms import NOT_RATED, SCENARIOS, USUALLY_APPROPRIATE
 from cds_service.interchange import read_facts, read_orders
-from cds_service.knowledge import load_knowledge
 from tests.cases_loader import Case, clinical_cases, plain_cases
+from tests.clinical.patients import KNOWLEDGE, PANCREAS, PATIENTS, assessed
 
-KNOWLEDGE = load_knowledge()
-PANCREAS = Facts(age_years=58, nen_status="confirmed", primary_site="pancreas", differentiation="well")
 CASES = (*clinical_cases(), *plain_cases())
 MRI, CT, PET = "mri-abd-pel-wwo", "ct-abd-pel-w", "pet-ct-sstr"
-
-PATIENTS: dict[str, Facts] = {
-    "pnet-initial-staging": PANCREAS,
-    "pnet-local-staging": replace(PANCREAS, order_intent="local-staging"),
-    "pnet-untreated-followup": replace(PANCREAS, management_strategy="active-surveillance"),
-    "pnet-post-resection-surveillance": replace(PANCREAS, curative_resection=True),
-    "pnet-liver-dominant-followup": replace(PANCREAS, prior_treatments=("tace",), disease_dominance="liver"),
-    "pnet-non-liver-dominant-followup": replace(PANCREAS, prior_treatments=("prrt",), disease_dominance="non-liver"),
-    "pnet-primary-localisation": replace(PANCREAS, nen_status="biochemical-suspicion"),
-    "pnet-suspected-recurrence": replace(PANCREAS, curative_resection=True, recurrence="suspected"),
-    "gepnet-other-site": replace(PANCREAS, primary_site="colon"),
-    "nen-unknown-primary": replace(PANCREAS, primary_site="unknown-primary"),
-    "pnet-treated-followup-undetermined": replace(PANCREAS, prior_treatments=("prrt",)),
-    "insufficient-data": replace(PANCREAS, primary_site=None),
-    "out-of-scope": replace(PANCREAS, primary_site="lung"),
-}
-"""A patient for each scenario."""
-
-
-def assessed(facts: Facts, *procedures: str) -> Assessment:
-    """The assessment of facts and orders."""
-    orders = tuple(Order(str(n), key, facts.order_intent) for n, key in enumerate(procedures))
-    return assess(facts, orders, KNOWLEDGE)
 
 
 def of_case(case: Case) -> Assessment:
