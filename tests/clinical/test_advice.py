@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from cds_service.clinical.assess import with_fact
 from cds_service.domain.facts import FACTS, Facts
 from tests.clinical.patients import (
     GUT,
@@ -210,7 +211,7 @@ def test_one_order_may_cover_the_chest_for_all(covered: str) -> None:
 
 
 class OnWords(NamedTuple):
-    """A row, a fact, the words with which it fires, and what else it needs; ``unknown``: it fires on the unknown too."""
+    """A row, a fact, the words with which it fires, what else it needs, and whether it fires on the unknown too."""
 
     rule: str
     fact: str
@@ -347,11 +348,9 @@ WORDS = [
 def test_a_row_fires_on_its_words_only(row: OnWords) -> None:
     """Of all words of the fact exactly those named make the row fire; the unknown does not, and is asked for."""
     studies = tuple(filter(None, [row.study]))
-    firing = {
-        word for word in FACTS[row.fact].words if fires(row.rule, replace(row.facts, **{row.fact: word}), *studies)
-    }
+    firing = {word for word in FACTS[row.fact].words if fires(row.rule, with_fact(row.facts, row.fact, word), *studies)}
     assert firing == row.words
-    unknown = assessed(replace(row.facts, **{row.fact: None}), *studies)
+    unknown = assessed(with_fact(row.facts, row.fact, None), *studies)
     assert (row.rule in unknown.rules) is row.unknown
     assert row.unknown or row.fact in unknown.missing
 
@@ -423,9 +422,9 @@ def test_a_row_fires_on_its_lists_only(
     rule: str, fact: str, facts: Facts, firing: list[tuple[str, ...]], silent: list[tuple[str, ...]]
 ) -> None:
     """The lists that make the row fire, those that do not, and the unknown list, which is asked for."""
-    assert [value for value in firing if not fires(rule, replace(facts, **{fact: value}))] == []  # type: ignore[arg-type]
-    assert [value for value in silent if fires(rule, replace(facts, **{fact: value}))] == []  # type: ignore[arg-type]
-    unknown = assessed(replace(facts, **{fact: None}))  # type: ignore[arg-type]
+    assert [value for value in firing if not fires(rule, with_fact(facts, fact, value))] == []
+    assert [value for value in silent if fires(rule, with_fact(facts, fact, value))] == []
+    unknown = assessed(with_fact(facts, fact, None))
     assert rule not in unknown.rules
     assert fact in unknown.missing
 
@@ -459,8 +458,8 @@ def test_a_row_fires_within_its_limits_only(
     """On either side of each limit, at the limit itself, and on the unknown, which is asked for."""
     studies = tuple(filter(None, [study]))
     for value, expected in [*((value, True) for value in firing), *((value, False) for value in silent)]:
-        assert fires(rule, replace(facts, **{fact: float(value)}), *studies) is expected, value  # type: ignore[arg-type]
-    unknown = assessed(replace(facts, **{fact: None}), *studies)  # type: ignore[arg-type]
+        assert fires(rule, with_fact(facts, fact, float(value)), *studies) is expected, value
+    unknown = assessed(with_fact(facts, fact, None), *studies)
     assert rule not in unknown.rules
     assert fact in unknown.missing
 
@@ -486,9 +485,9 @@ FLAGS: list[tuple[str, str, bool, Facts]] = [
 @pytest.mark.parametrize(("rule", "fact", "value", "facts"), FLAGS, ids=[f"{row[0]}-{row[1]}" for row in FLAGS])
 def test_a_row_fires_on_its_flag_only(rule: str, fact: str, value: bool, facts: Facts) -> None:
     """The one truth value fires, the other does not, and the unknown is neither and is asked for."""
-    found = {flag: fires(rule, replace(facts, **{fact: flag})) for flag in (True, False)}  # type: ignore[arg-type]
+    found = {flag: fires(rule, with_fact(facts, fact, flag)) for flag in (True, False)}
     assert found == {value: True, not value: False}
-    unknown = assessed(replace(facts, **{fact: None}))  # type: ignore[arg-type]
+    unknown = assessed(with_fact(facts, fact, None))
     assert rule not in unknown.rules
     assert fact in unknown.missing
 
@@ -593,10 +592,10 @@ TREATMENTS = FACTS["prior_treatments"].words
 @pytest.mark.parametrize("when", ["prior_treatments", "current_treatments"])
 def test_every_treatment_but_one_counts(when: str, name: str) -> None:
     """SEL-T: an analogue against hormone symptoms is the only treatment that leaves the tumour untreated."""
-    found = assessed(replace(PANCREAS, disease_dominance="non-liver", **{when: (name,)})).scenario  # type: ignore[arg-type]
+    found = assessed(with_fact(replace(PANCREAS, disease_dominance="non-liver"), when, (name,))).scenario
     assert found == (STAGING if name == "ssa-symptom-control" else NON_LIVER)
     both = (name, "ssa-symptom-control")
-    mixed = assessed(replace(PANCREAS, disease_dominance="liver", **{when: both})).scenario  # type: ignore[arg-type]
+    mixed = assessed(with_fact(replace(PANCREAS, disease_dominance="liver"), when, both)).scenario
     assert mixed == (STAGING if name == "ssa-symptom-control" else LIVER)
 
 

@@ -798,8 +798,12 @@ def test_another_patients_allergy_or_device_is_an_error(kind: str) -> None:
 
 def test_another_patient_is_not_the_patient() -> None:
     """Age and sex come from the patient of the call only; the report does not name the other one."""
-    chart = read(patient(), patient(id="p2", gender="female", birthDate="1999-01-01"), pnet())
-    assert (chart.facts.age_years, chart.facts.sex) == (66.0, "male")
+    ours, other = (
+        patient(gender="female"),
+        patient(id="p2", gender="male", birthDate="1930-01-01", deceasedBoolean=True),
+    )
+    chart = read(ours, other, pnet())
+    assert (chart.facts.age_years, chart.facts.sex, chart.deceased) == (66.0, "female", False)
     assert [entry.source for entry in chart.skipped] == ["Patient"]
 
 
