@@ -737,6 +737,13 @@ def test_creatinine_equation_agrees_with_its_logarithm(creatinine: float, age: i
     assert ckd_epi_2021(creatinine, age, female=female) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("unit", ["umol/L", "\u00b5mol/L", "umol/l"])
+def test_the_signs_for_micro_are_understood(unit: str) -> None:
+    """Micro sign and plain u mean the same unit."""
+    given = observation("@loinc|14682-9", valueQuantity={"value": 106.104, "unit": unit})
+    assert read_pnet(given).facts.egfr == pytest.approx(ckd_epi_2021(1.2, 66, female=False), rel=1e-3)
+
+
 def test_creatinine_with_a_comparator_is_not_derived_from() -> None:
     """An equation needs a number, not a limit."""
     given = observation("@loinc|2160-0", valueQuantity=quantity(0.2, "mg/dL", comparator="<"))
@@ -943,6 +950,21 @@ def test_every_reviewed_allergen_is_understood(written: str, allergens: list[str
             assert getattr(facts, name) == (value if name in allergens else None), text
 
 
+SUBSTANCES: Final = [
+    (row.display.partition(" (")[0], tuple(row.allergens or entry.allergens))
+    for entry in load_terminology().concepts.values()
+    for row in entry.codes
+    if row.system in ("sct", "rxnorm") and (row.allergens or entry.allergens)
+]
+
+
+@pytest.mark.parametrize(("name", "allergens"), SUBSTANCES, ids=[name for name, _ in SUBSTANCES])
+def test_substances_known_by_code_are_known_by_name(name: str, allergens: tuple[str, ...]) -> None:
+    """An allergy to a medium that has a code here is also understood when only its name is written."""
+    facts = read_pnet(resource("AllergyIntolerance", code={"text": name}, clinicalStatus="@aclin|active")).facts
+    assert {fact for fact in ("iodinated_allergy", "gadolinium_allergy") if getattr(facts, fact)} == set(allergens)
+
+
 @pytest.mark.parametrize(("phrase", "facts"), TUMOURS, ids=[phrase for phrase, _ in TUMOURS])
 def test_every_reviewed_tumour_is_understood(phrase: str, facts: Resource) -> None:
     """A tumour called so counts as known with an organ, as suspected in doubt, and not at all when denied."""
@@ -957,6 +979,38 @@ def test_every_reviewed_tumour_is_understood(phrase: str, facts: Resource) -> No
         if status == "confirmed":
             assert chart.facts.primary_site == facts.get("primary_site", "pancreas")
             assert chart.facts.functional_syndrome == facts.get("functional_syndrome")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Pancreatic neuroendocrine tumor without metastases",
+        "Neuroendocrine tumour of the pancreas, no lymph node involvement",
+        "History of pancreatic NET, no evidence of disease",
+        "Insulinoma, not resectable",
+    ],
+)
+def test_a_denial_of_something_else_does_not_hide_the_tumour(written: str) -> None:
+    """Words that deny metastases or recurrence behind the tumour's name do not make the patient free of it."""
+    chart = read(patient(), resource("Condition", code={"text": written}, clinicalStatus="@clin|active"))
+    assert chart.facts.nen_status in ("confirmed", "highly-suspected")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "No pancreatic neuroendocrine tumor",
+        "No evidence of insulinoma",
+        "Patient without pancreatic NET",
+        "Pancreatic NET excluded",
+        "Insulinoma was ruled out",
+        "Negative for neuroendocrine neoplasm of pancreas",
+    ],
+)
+def test_a_denial_of_the_tumour_is_heeded(written: str) -> None:
+    """Before or behind the name, a tumour that is denied is none."""
+    chart = read(patient(), resource("Condition", code={"text": written}, clinicalStatus="@clin|active"))
+    assert chart.facts.nen_status == "none"
 
 
 @pytest.mark.parametrize(("phrase", "site"), SITES, ids=[phrase for phrase, _ in SITES])
