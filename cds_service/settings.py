@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cds_service.errors import SettingsError
@@ -23,6 +23,12 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
     threads: int = Field(4, ge=1, le=64, description="Threads that answer calls.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that answer calls, each with its own threads.")
+    hash_key: SecretStr | None = Field(
+        None, min_length=16, description="Secret key of the patient hashes; unset: a random one the store keeps."
+    )
+    store_comments: bool = Field(default=False, description="Keep clinicians' own words in feedback.")
+    retention_days: int = Field(0, ge=0, le=99_999, description="Age in days at which db purge deletes; 0 keeps everything.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
 
     @property
