@@ -28,7 +28,9 @@ class Settings(BaseSettings):
         None, min_length=16, description="Secret key of the patient hashes; unset: a random one the store keeps."
     )
     store_comments: bool = Field(default=False, description="Keep clinicians' own words in feedback.")
-    retention_days: int = Field(0, ge=0, le=99_999, description="Age in days at which db purge deletes; 0 keeps everything.")
+    retention_days: int = Field(
+        0, ge=0, le=99_999, description="Age in days at which db purge deletes; 0 keeps everything."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
 
     @property

@@ -23,8 +23,8 @@ def _config(location: str) -> Config:
     return config
 
 
-def migrate(engine: Engine) -> None:
-    """Create or upgrade the schema.
+def migrate(engine: Engine, to: str = "head") -> None:
+    """Create or upgrade the schema, to the newest migration unless another is named.
 
     Raises:
         StoreError: the database cannot be reached or upgraded.
@@ -35,7 +35,7 @@ def migrate(engine: Engine) -> None:
             with engine.begin() as connection:
                 _alone(connection)
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                command.upgrade(config, to)
         except Exception as error:
             raise StoreError(f"The store cannot be brought to the current schema: {type(error).__name__}.") from error
 
