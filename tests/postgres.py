@@ -50,6 +50,19 @@ class PostgresServer:
         """A connection of its own for the test."""
         return psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True)
 
+    def wait(self) -> None:
+        """Until the server takes connections: after its start, or after it recovered."""
+        end = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                self.connect().close()
+            except psycopg.OperationalError:
+                log = (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+                assert time.monotonic() < end, f"PostgreSQL does not answer: {log}"
+                time.sleep(0.1)
+            else:
+                return
+
     def new_database(self) -> str:
         """URL of a new, empty database."""
         name = f"test{next(self.numbers)}"
@@ -79,10 +92,10 @@ def running_server() -> Iterator[PostgresServer]:
         )  # fmt: skip
         try:
             started = PostgresServer(folder, server.pid, count(1))
-            _wait(started, server)
+            started.wait()
             yield started
         finally:
-            server.send_signal(signal.SIGINT)
+            server.send_signal(signal.SIGQUIT)  # at once: nothing of it is needed any more
             server.wait(_START_SECONDS)
     finally:
         log.close()
@@ -100,16 +113,3 @@ def _other_user(folder: Path) -> str | None:
             continue
         return user
     raise AssertionError(f"none of the users {_USERS} exists to run PostgreSQL as")
-
-
-def _wait(server: PostgresServer, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            server.connect().close()
-        except psycopg.OperationalError:
-            assert process.poll() is None, (server.folder / "log").read_text(encoding="utf-8", errors="replace")
-            assert time.monotonic() < end, "PostgreSQL did not start in time"
-            time.sleep(0.1)
-        else:
-            return

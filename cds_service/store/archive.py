@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, delete, exists, func, not_, or_, select
@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, delete, 
 from cds_service.errors import StoreError
 from cds_service.store.base import ConsultRecord, Kept, ShownCard
 from cds_service.store.migrate import is_current, revisions
-from cds_service.store.rows import consult_record, in_utc, reported
+from cds_service.store.rows import consult_records, in_utc, reported, whole_consults
 from cds_service.store.tables import card, consult, feedback
 
 _AT_A_TIME = 1000
@@ -43,18 +43,9 @@ class Archive:
 
     def consults(self, since: datetime | None, until: datetime | None) -> Iterator[ConsultRecord]:
         """Consults with their cards, oldest first."""
-        order = (consult.c.answered_at, consult.c.id)
-        period = _within(consult.c.answered_at, since, until)
-        heads = select(consult).where(*period).order_by(*order)
-        cards = select(card).join(consult).where(*period).order_by(*order, card.c.position)
-        with self._reading() as connection, self._reading() as another:
-            pages = groupby(another.execute(cards), key=lambda row: row.consult_id)
-            owner, page = next(pages, (None, iter(())))
-            for row in connection.execute(heads):
-                mine = row.id == owner
-                yield consult_record(row, page if mine else ())
-                if mine:
-                    owner, page = next(pages, (None, iter(())))
+        query = whole_consults().where(*_within(consult.c.answered_at, since, until))
+        with self._rows(query) as rows:
+            yield from consult_records(rows)
 
     def shown(self, since: datetime | None, until: datetime | None) -> Iterator[ShownCard]:
         """Cards shown, oldest first, each with the last feedback its own client gave on it."""
@@ -77,8 +68,8 @@ class Archive:
             .where(*_within(consult.c.answered_at, since, until))
             .order_by(consult.c.answered_at, consult.c.id, card.c.position)
         )
-        with self._reading() as connection:
-            for row in connection.execute(query):
+        with self._rows(query) as rows:
+            for row in rows:
                 yield ShownCard(
                     row.uuid,
                     in_utc(row.answered_at),
@@ -118,23 +109,12 @@ class Archive:
             connection.execute(delete(consult).where(consult.c.answered_at < before))
             return gone
 
-    def _reading(self) -> _Reading:
-        return _Reading(self.engine)
-
-
-class _Reading:
-    """A connection that hands out rows in portions, its failures reported as ours."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def __enter__(self) -> Connection:
-        with reported(_UNREADABLE):
-            self._connection = self._engine.connect().execution_options(yield_per=_AT_A_TIME)
-        return self._connection
-
-    def __exit__(self, *raised: object) -> None:
-        self._connection.close()
+    @contextmanager
+    def _rows(self, query: Select[Any]) -> Iterator[Iterable[Any]]:
+        """The rows of a query, fetched in portions."""
+        portions = query.execution_options(yield_per=_AT_A_TIME)
+        with reported(_UNREADABLE), self.engine.connect() as connection, connection.execute(portions) as rows:
+            yield rows
 
 
 def _within(column: Any, since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:

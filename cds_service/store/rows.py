@@ -7,12 +7,15 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
+from sqlalchemy import Select, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds_service.errors import StoreError
 from cds_service.store.base import CardRecord, ConsultRecord, FeedbackRecord, SuggestedOrder
+from cds_service.store.tables import card, consult
 
 
 @contextmanager
@@ -65,8 +68,24 @@ def card_row(consult_id: str, position: int, record: CardRecord) -> dict[str, An
     }
 
 
-def consult_record(row: Any, cards: Iterable[Any]) -> ConsultRecord:
-    """A consult from its row and those of its cards."""
+def whole_consults() -> Select[Any]:
+    """Consults beside their cards, as :func:`consult_records` reads them: one statement, so one state of the store."""
+    cards = [column.label(f"card_{column.name}") for column in card.c]
+    return (
+        select(consult, *cards)
+        .outerjoin(card, card.c.consult_id == consult.c.id)
+        .order_by(consult.c.answered_at, consult.c.id, card.c.position)
+    )
+
+
+def consult_records(rows: Iterable[Any]) -> Iterator[ConsultRecord]:
+    """Consults from the rows of :func:`whole_consults`."""
+    for _, lines in groupby(rows, key=lambda row: row.id):
+        first, *more = lines
+        yield _consult_record(first, [first, *more] if first.card_uuid else [])
+
+
+def _consult_record(row: Any, cards: list[Any]) -> ConsultRecord:
     return ConsultRecord(
         id=row.id,
         answered_at=in_utc(row.answered_at),
@@ -82,16 +101,16 @@ def consult_record(row: Any, cards: Iterable[Any]) -> ConsultRecord:
         client=row.client,
         patient=row.patient,
         unavailable=tuple(row.unavailable),
-        cards=tuple(_card_record(item) for item in cards),
+        cards=tuple(map(_card_record, cards)),
     )
 
 
 def _card_record(row: Any) -> CardRecord:
     orders = tuple(
         SuggestedOrder(item["suggestion"], tuple((s, c, d) for s, c, d in item["codings"]), item["text"])
-        for item in row.orders
+        for item in row.card_orders
     )
-    return CardRecord(row.uuid, row.indicator, tuple(row.rules), tuple(row.suggestions), orders)
+    return CardRecord(row.card_uuid, row.card_indicator, tuple(row.card_rules), tuple(row.card_suggestions), orders)
 
 
 def feedback_row(record: FeedbackRecord) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cds_service.store.base import ConsultRecord, FeedbackRecord, SyntheticPatient
 from cds_service.store.migrate import is_current
-from cds_service.store.rows import card_row, consult_record, consult_row, feedback_row, reported
+from cds_service.store.rows import card_row, consult_records, consult_row, feedback_row, reported, whole_consults
 from cds_service.store.tables import card, consult, feedback, secret, synthetic_patient
 
 _PSEUDONYM_KEY = "pseudonym-key"
@@ -42,12 +42,9 @@ class SqlStore:
     def consult_of_card(self, card_uuid: str) -> ConsultRecord | None:
         """The consult a card belongs to, with all its cards."""
         with reported("The store could not be read"), self.engine.connect() as connection:
-            owner = connection.execute(select(card.c.consult_id).where(card.c.uuid == card_uuid)).scalar()
-            if owner is None:
-                return None
-            row = connection.execute(select(consult).where(consult.c.id == owner)).one()
-            cards = connection.execute(select(card).where(card.c.consult_id == owner).order_by(card.c.position)).all()
-        return consult_record(row, cards)
+            owner = select(card.c.consult_id).where(card.c.uuid == card_uuid).scalar_subquery()
+            rows = connection.execute(whole_consults().where(consult.c.id == owner)).all()
+        return next(consult_records(rows), None)
 
     def keep_feedback(self, entries: tuple[FeedbackRecord, ...]) -> None:
         """Keep feedback in one transaction; what says the same is kept once."""

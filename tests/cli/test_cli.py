@@ -19,7 +19,7 @@ from fhir_profiles.synthetic import synthetic_patients
 from tests.calling import OverHttp
 from tests.cli.conftest import Command, Ran
 
-COMMANDS = ("assess", "call", "check", "explain", "serve")
+COMMANDS = ("assess", "audit", "call", "check", "db", "explain", "feedback", "serve")
 FACTS = {
     "nen_status": "confirmed",
     "primary_site": "pancreas",
@@ -139,7 +139,7 @@ def test_explain_shows_no_markup_of_others(command: Command) -> None:
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The settings of the machine are left out, a database would be made in a folder of the test, logs stay as set."""
     before = structlog.get_config()
-    for name in ("DEMO", "HOST", "PORT", "DATABASE_URL", "THREADS", "LOG_LEVEL", "MAX_BODY_BYTES"):
+    for name in ("DEMO", "HOST", "PORT", "DATABASE_URL", "THREADS", "LOG_LEVEL", "MAX_BODY_BYTES", "WORKERS"):
         monkeypatch.delenv(f"PNET_CDS_{name}", raising=False)
     monkeypatch.setenv("PNET_CDS_DATABASE_URL", f"sqlite:///{tmp_path}/serve.sqlite")
     yield
