@@ -174,7 +174,17 @@ def test_the_host_of_the_environment_is_checked_as_well(command: Command, monkey
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "0"), ("PORT", "70000"), ("THREADS", "0"), ("LOG_LEVEL", "loud"), ("MAX_BODY_BYTES", "1")],
+    [
+        ("PORT", "0"),
+        ("PORT", "70000"),
+        ("THREADS", "0"),
+        ("WORKERS", "0"),
+        ("LOG_LEVEL", "loud"),
+        ("MAX_BODY_BYTES", "1"),
+        ("HASH_KEY", "too-short"),
+        ("RETENTION_DAYS", "-7"),
+        ("STORE_COMMENTS", "perhaps"),
+    ],
 )
 def test_a_setting_that_cannot_be_used_is_named(
     command: Command, monkeypatch: pytest.MonkeyPatch, name: str, value: str
@@ -185,6 +195,7 @@ def test_a_setting_that_cannot_be_used_is_named(
     assert (ran.status, ran.out) == (1, "")
     assert f"PNET_CDS_{name}" in ran.err
     assert "[settings-invalid]" in ran.err
+    assert "too-short" not in ran.err
 
 
 def test_all_bad_settings_are_named_at_once(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
