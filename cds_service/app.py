@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from flask import Flask
 
-from cds_service.knowledge import Knowledge, load_knowledge
+from cds_service.knowledge import Knowledge, knowledge_at, load_knowledge, load_site
 from cds_service.pipeline import Parts
 from cds_service.service import HookService
 from cds_service.settings import Settings, load_settings
@@ -20,6 +20,7 @@ from cds_service.store.pseudonym import patient_pseudonym
 from cds_service.store.sql import SqlStore
 from cds_service.web import demo, feedback, ops, problems
 from cds_service.web import services as cds_services
+from fhir_profiles.drafts import check_tracer
 from fhir_profiles.synthetic import synthetic_patients
 from fhir_profiles.terminology import Terminology, load_terminology
 from hooks import SERVICES
@@ -41,9 +42,10 @@ def create_app(
         KnowledgeError, TerminologyError, SettingsError, StoreError: the service cannot start; the message says why.
     """
     settings = settings or load_settings()
-    knowledge = knowledge or load_knowledge()
+    terminology = terminology or load_terminology()
+    knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    parts = Parts(knowledge, terminology or load_terminology(), today, new_id)
+    parts = Parts(knowledge, terminology, today, new_id)
     pseudonym = partial(patient_pseudonym, hash_key(settings, store))
 
     def now() -> datetime:
@@ -65,6 +67,20 @@ def create_app(
 def hash_key(settings: Settings, store: Store) -> bytes:
     """The key of the patient hashes: the site's own or, without one, a random one the store keeps."""
     return settings.hash_key.get_secret_value().encode() if settings.hash_key else store.pseudonym_key()
+
+
+def knowledge_for(site_file: str, terminology: Terminology) -> Knowledge:
+    """The knowledge as it holds at the site of a site file.
+
+    Raises:
+        SiteError: the site file cannot be used.
+    """
+    if not site_file:
+        return load_knowledge()
+    site = load_site(site_file)
+    knowledge = knowledge_at(site)
+    check_tracer(knowledge.order_writing, terminology)
+    return knowledge
 
 
 def open_store(settings: Settings) -> Store:

@@ -64,8 +64,8 @@ def test_the_services_are_those_offered() -> None:
 
 def shown(default: object) -> str:
     """A default as the table shows it."""
-    if default is None:
-        return "unset"
+    if default in (None, ""):
+        return "none"
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
