@@ -8,6 +8,8 @@ from uuid import uuid4
 
 from flask import Flask
 
+from cds_service.fhir.client import Read, read
+from cds_service.fhir.policy import ReadPolicy, read_policy
 from cds_service.knowledge import Knowledge, load_knowledge
 from cds_service.pipeline import Parts
 from cds_service.service import HookService
@@ -32,6 +34,7 @@ def create_app(
     store: Store | None = None,
     today: Callable[[], date] = date.today,
     new_id: Callable[[], str] = lambda: str(uuid4()),
+    read: Read = read,
 ) -> Flask:
     """The WSGI application.
 
@@ -41,7 +44,7 @@ def create_app(
     settings = settings or load_settings()
     knowledge = knowledge or load_knowledge()
     store = store or open_store(settings)
-    parts = Parts(knowledge, terminology or load_terminology(), today, new_id)
+    parts = Parts(knowledge, terminology or load_terminology(), today, new_id, policy_of(settings), read)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -51,6 +54,24 @@ def create_app(
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
     return app
+
+
+def policy_of(settings: Settings) -> ReadPolicy:
+    """The FHIR servers that may be read, as configured.
+
+    Raises:
+        SettingsError: a server or a range of addresses cannot be used.
+    """
+    return read_policy(
+        servers=settings.fhir_servers,
+        open_servers=settings.fhir_open_servers,
+        networks=settings.fhir_networks,
+        any_loopback=settings.demo,
+        seconds=settings.fhir_seconds,
+        max_pages=settings.fhir_max_pages,
+        max_bytes=settings.fhir_max_bytes,
+        ca_file=settings.fhir_ca_file,
+    )
 
 
 def open_store(settings: Settings) -> Store:
