@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Final
 
+from cds_service import __version__
 from cds_service.domain.terms import Lack
 from cds_service.fhir.policy import Base, ReadPolicy
 from cds_service.fhir.prefetch import next_link
@@ -126,8 +127,10 @@ class _Call:
             if self.over.is_set():
                 return Lack.TIMED_OUT
             reply = self.connections.get(url, self._headers(), self._left(), share)
+            if self.over.is_set():  # an answer that was cut off by the end of time can look like any other failure
+                return Lack.TIMED_OUT
             if isinstance(reply, Lack):
-                return Lack.TIMED_OUT if self.over.is_set() else reply
+                return reply
             if reply.status not in _BUSY:
                 return reply.body if reply.status == _OK else _refusal(reply)
             if pause is None:
@@ -139,7 +142,11 @@ class _Call:
         return Lack.BUSY
 
     def _headers(self) -> dict[str, str]:
-        headers = {"Accept": "application/fhir+json", "Accept-Encoding": "gzip"}
+        headers = {
+            "Accept": "application/fhir+json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": f"pnet-cds/{__version__}",
+        }
         if self.access.token is not None:
             headers["Authorization"] = f"Bearer {self.access.token}"
         return headers

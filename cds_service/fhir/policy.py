@@ -42,7 +42,7 @@ class Base:
 
     def resolve(self, link: str) -> str | None:
         """The absolute form of a relative or absolute link; None when it leaves the server or its base path."""
-        if _UNSAFE.search(link):
+        if _UNSAFE.search(link) or _climbs(link):
             return None
         url = urljoin(self.url, link)
         there = _parts(url)
@@ -64,9 +64,15 @@ def _parts(url: str) -> Base | None:
         return None
     if split.scheme not in _PORTS or not split.hostname or "@" in split.netloc or split.fragment:
         return None
-    if not {".", ".."}.isdisjoint(unquote(split.path).replace("\\", "/").split("/")):
+    if _climbs(url):
         return None
     return Base(split.scheme, split.hostname, port or _PORTS[split.scheme], split.path.rstrip("/"))
+
+
+def _climbs(link: str) -> bool:
+    """Whether a link takes steps through the path, which would be resolved before it is asked for."""
+    path = unquote(re.split("[?#]", link, maxsplit=1)[0]).replace("\\", "/")
+    return not {".", ".."}.isdisjoint(path.split("/"))
 
 
 def base_of(server: str) -> Base | None:

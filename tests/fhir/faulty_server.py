@@ -42,15 +42,15 @@ class State:
         return [one for one in self.seen if part in one.path]
 
 
-def result(value: str = "1.1", patient: str = "itl-patient", number: int = 1) -> dict[str, Any]:
-    """A laboratory result that changes nothing."""
+def result(code: str = "2039-6", patient: str = "itl-patient", number: int = 1) -> dict[str, Any]:
+    """A laboratory result; by itself a tumour marker that changes nothing."""
     return {
         "resourceType": "Observation",
         "id": f"read-{patient}-{number}",
         "status": "final",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "2039-6"}]},
+        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
         "subject": {"reference": f"Patient/{patient}"},
-        "valueQuantity": {"value": float(value), "unit": "ng/mL"},
+        "valueQuantity": {"value": 1.1, "unit": "ng/mL"},
     }
 
 
@@ -182,7 +182,7 @@ FAULTS: Final[Mapping[str, Callable[[State, str], Iterator[bytes]]]] = {
     "other-type": _plain(body=bundle({"resourceType": "Medication", "id": "m"})),
     "endless": _endless,
     "loop": lambda _s, _p: whole(bundle(result(), following="?page=1")),
-    "other-patient": _plain(body=bundle(result(), result(patient="someone-else"))),
+    "other-patient": _plain(body=bundle(result(), result("98979-8", patient="someone-else"))),
     "redirect": lambda server, path: whole(b"", 302, Location=server.foreign + path),
     "redirect-here": lambda server, path: whole(b"", 307, Location=server.url + path.replace("redirect-here", "good")),
     "foreign-next": lambda server, path: whole(bundle(result(), following=server.foreign + path)),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import structlog
 
 from cds_service.domain.terms import LACK_WORDS, Lack
 from cds_service.observability import configure_logging
@@ -229,9 +230,14 @@ def test_memory_stays_bounded(fault: str, reading: InProcess, faulty: State) -> 
 
 
 def test_the_token_is_nowhere_afterwards(
-    faulty: State, make_app: MakeApp, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    faulty: State,
+    make_app: MakeApp,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
     """CH-073: not in the answer, the log, an error or the store, whether reading worked or not."""
+    request.addfinalizer(structlog.reset_defaults)
     configure_logging("debug")
     database = tmp_path / "consults.sqlite"
     service = InProcess(make_app(fhir_seconds=SECONDS, database_url=f"sqlite:///{database}"))
