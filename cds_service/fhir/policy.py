@@ -20,6 +20,9 @@ from cds_service.protocol.authorization import FhirAccess
 _PORTS: Final = {"https": 443, "http": 80}
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\]")
 """Characters that URL readers disagree about."""
+_V4: Final = 4
+_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
+"""What RFC 4291 has handed out so far; anything else stands for something local or translated."""
 
 Network = IPv4Network | IPv6Network
 
@@ -128,7 +131,7 @@ class ReadPolicy:
     def _reachable(self, ip: IPv4Address | IPv6Address) -> bool:
         if self.any_loopback and ip.is_loopback:
             return True
-        if ip.is_global and not (ip.is_multicast or ip.is_reserved):
+        if ip.is_global and not ip.is_multicast and (ip.version == _V4 or ip in _GLOBAL_UNICAST):
             return True
         return any(ip in network for network in self.networks if network.version == ip.version)
 
