@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, cast
+from weakref import WeakSet
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -131,7 +132,7 @@ class Connections:
         self._host = host
         self._port = port
         self._addresses = tuple(addresses)
-        self._open: list[socket.socket] = []
+        self._open: WeakSet[socket.socket] = WeakSet()
         self._lock = threading.Lock()
         self._closed = False
         self._session = requests.Session()
@@ -167,28 +168,27 @@ class Connections:
         timeout = connection.timeout if isinstance(connection.timeout, int | float) else _CONNECT_SECONDS
         for address in self._addresses:
             with suppress(OSError):
-                return self._kept(socket.create_connection((address, self._port), timeout))
+                made = socket.create_connection((address, self._port), timeout)
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return self.keep(made)
         raise NewConnectionError(connection, "no address answers")
 
-    def _kept(self, made: socket.socket) -> socket.socket:
-        """Keep a second handle of the connection, so that it can be ended from outside even under TLS."""
+    def keep(self, made: socket.socket) -> socket.socket:
+        """Remember a socket as long as it is in use, so that it can be ended from outside."""
         with self._lock:
             if self._closed:
                 made.close()
                 raise ConnectionAbortedError
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._open.append(made.dup())
+            self._open.add(made)
         return made
 
     def close(self) -> None:
         """End all reads and connections."""
         with self._lock:
             self._closed = True
-            for kept in self._open:
+            for kept in list(self._open):
                 with suppress(OSError):
-                    kept.shutdown(socket.SHUT_RDWR)
-                kept.close()
-            self._open.clear()
+                    socket.socket.shutdown(kept, socket.SHUT_RDWR)  # below TLS, which would wait for the other side
         self._session.close()
 
 
@@ -209,8 +209,21 @@ class _Adapter(HTTPAdapter):
                 return owner.dial(self)
 
         class Encrypted(HTTPSConnection):
+            greeting: socket.socket | None = None
+            """A second handle while TLS is being agreed on, when the first has no owner."""
+
             def _new_conn(self) -> socket.socket:
-                return owner.dial(self)
+                made = owner.dial(self)
+                self.greeting = owner.keep(made.dup())
+                return made
+
+            def connect(self) -> None:
+                try:
+                    super().connect()
+                    owner.keep(cast("socket.socket", self.sock))
+                finally:
+                    if self.greeting is not None:
+                        self.greeting.close()
 
         plain = type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": Plain})
         encrypted = type("EncryptedPool", (HTTPSConnectionPool,), {"ConnectionCls": Encrypted})

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -161,8 +162,10 @@ def read_policy(
     """The policy a deployment has set; lists are separated by blanks or commas.
 
     Raises:
-        SettingsError: an entry is no base URL or no range of addresses.
+        SettingsError: an entry is no base URL or no range of addresses, or the file is not there.
     """
+    if ca_file and not Path(ca_file).is_file():
+        raise SettingsError(f"PNET_CDS_FHIR_CA_FILE: no such file: {ca_file}")
     return ReadPolicy(
         _bases("PNET_CDS_FHIR_SERVERS", servers),
         _bases("PNET_CDS_FHIR_OPEN_SERVERS", open_servers),

@@ -199,6 +199,16 @@ def test_a_next_link_in_prefetch_that_leads_elsewhere_is_not_followed(reading: I
     assert "category=laboratory" in asked.path
 
 
+@pytest.mark.parametrize("value", ["text", {"resourceType": "Patient", "id": "itl-patient"}, {"entry": "x"}])
+def test_a_value_that_says_nothing_is_read_again(value: object, reading: InProcess, faulty: State) -> None:
+    """Nobody said that the data cannot be had."""
+    made = call(f"{faulty.url}/good/fhir", reading)
+    made["prefetch"]["laboratory"] = value
+    answer, _ = timed(reading, made)
+    assert reasons(answer) == {}
+    assert len(faulty.seen) == 1
+
+
 def test_values_of_the_context_cannot_change_the_query(reading: InProcess, faulty: State) -> None:
     """An id is data: whatever it holds, it stays inside its parameter."""
     made = call(f"{faulty.url}/good/fhir", reading, "laboratory", "encounter")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import socketserver
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -169,6 +171,7 @@ def test_the_demo_reads_from_this_machine_only() -> None:
         ({"servers": "ehr.example.org"}, "PNET_CDS_FHIR_SERVERS"),
         ({"open_servers": "https://a.example.org ftp://b.example.org"}, "PNET_CDS_FHIR_OPEN_SERVERS.*ftp"),
         ({"networks": "10.0.0.1/8"}, "PNET_CDS_FHIR_NETWORKS"),
+        ({"ca_file": "no/such/file.pem"}, "PNET_CDS_FHIR_CA_FILE"),
         ({"networks": "internal"}, "PNET_CDS_FHIR_NETWORKS"),
     ],
 )
@@ -258,6 +261,21 @@ def test_readers_are_gone_when_the_time_is_over() -> None:
         assert not any(thread.is_alive() for thread in left)
 
 
+def test_many_pages_do_not_use_up_the_connections() -> None:
+    """A server that closes after every page leaves nothing open behind."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with serving() as server:
+        there = base(f"{server.url}/endless/fhir")
+        patient = policy(any_loopback=True, seconds=20.0, max_pages=150)
+        highest = max(int(entry.name) for entry in Path("/dev/fd").iterdir())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 40, hard))
+        try:
+            answer = read(FhirAccess(there.url, "t"), there, {"k": "Condition"}, patient)["k"]
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert (answer.lack, len(answer.pages)) == (Lack.TOO_MANY_PAGES, 150)
+
+
 @contextmanager
 def encrypted(certificate: trustme.LeafCert) -> Iterator[int]:
     """A server behind TLS; its port."""
@@ -299,6 +317,43 @@ def test_certificates_are_checked_against_the_name(
         demo = policy(any_loopback=True, ca_file=ca_file)
         reading = partial(read, look_up=found_at("127.0.0.1"))
         assert reading(FhirAccess(there.url, "t"), there, {"k": "Condition"}, demo)["k"].lack is lack
+
+
+@pytest.mark.parametrize("stage", ["greeting", "answer"])
+def test_a_silent_server_behind_tls_is_left_in_time(stage: str, tmp_path: Path) -> None:
+    """Neither a greeting nor an answer that never comes to its end holds a reader back."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("ehr.example.org").configure_cert(context)
+    over = threading.Event()
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            drip = context.wrap_socket(self.request, server_side=True) if stage == "answer" else self.request
+            try:
+                drip.sendall(b"\x16\x03\x03\x40\x00" if stage == "greeting" else b"HTTP/1.1 200 OK\r\n\r\n")
+                while not over.wait(0.05):
+                    drip.sendall(b" ")
+            except OSError:
+                return
+            finally:
+                drip.close()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        there = base(f"https://ehr.example.org:{server.server_address[1]}/fhir")
+        quick = policy(any_loopback=True, seconds=0.5, ca_file=str(tmp_path / "ca.pem"))
+        started = time.monotonic()
+        answer = read(FhirAccess(there.url, "t"), there, {"k": "C"}, quick, look_up=found_at("127.0.0.1"))["k"]
+        assert time.monotonic() - started < 1.5
+        over.set()
+        server.shutdown()
+    assert answer.lack is Lack.TIMED_OUT
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("fhir-read")]
+    for thread in left:
+        thread.join(2)
+    assert not any(thread.is_alive() for thread in left)
 
 
 def test_a_server_that_is_not_allowed_is_not_contacted() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from importlib.resources import files
+
 import pytest
 
+from cds_service.domain.terms import LACK_WORDS, Lack
 from cds_service.fhir.scopes import Grant, granted
 from cds_service.fhir.search import fill, first_page
 
@@ -46,6 +50,14 @@ _CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 def test_scopes(scope: str | None, query: str, grant: Grant) -> None:
     """Type, interaction and narrowing of each syntax."""
     assert granted(scope, query) is grant
+
+
+def test_every_lack_has_its_words_and_its_place_in_the_schema() -> None:
+    """What the card and the assessment may say is one list."""
+    schema = json.loads((files("cds_service") / "protocol/schemas/assessment.schema.json").read_text(encoding="utf-8"))
+    listed = schema["properties"]["unavailable_reasons"]["additionalProperties"]["enum"]
+    assert listed == [str(lack) for lack in Lack]
+    assert set(LACK_WORDS) == set(Lack)
 
 
 def test_context_values_are_encoded() -> None:
