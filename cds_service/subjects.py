@@ -12,7 +12,7 @@ from cds_service.fhir.prefetch import Received
 from cds_service.protocol.request import HookRequest
 from cds_service.service import Booking, HookService, Subject
 from fhir_profiles.appointments import imaging_bookings
-from fhir_profiles.orders import imaging_orders
+from fhir_profiles.orders import imaging_orders, is_for
 from fhir_profiles.reading import source
 from fhir_profiles.terminology import Terminology
 
@@ -69,6 +69,7 @@ def held_in_chart(
             )
         return Orders(imaging_orders(held, request.patient_id, terminology)), ()
     if service.subject is Subject.APPOINTMENTS:
-        ordered = {str(resource.get("id")): resource for resource in received.resources if _is_request(resource)}
+        held = [r for r in received.resources if _is_request(r) and is_for(r, request.patient_id)]
+        ordered = {str(resource.get("id")): resource for resource in held}
         return drafts, imaging_bookings(request.appointments, ordered, terminology)
     return drafts, ()

@@ -61,14 +61,14 @@ def imaging_orders(orders: Iterable[Resource], patient_id: str, terminology: Ter
     return tuple(_paired(found))
 
 
-def _is_ours(resource: Resource, patient_id: str) -> bool:
+def is_for(resource: Resource, patient_id: str) -> bool:
     """Whether an order is about the patient; one that names nobody came with the patient's."""
     subject = resource.get("subject")
     return not text(member(subject, "reference")) or is_about(subject, patient_id)
 
 
 def _check_patient(resource: Resource, patient_id: str) -> None:
-    if not _is_ours(resource, patient_id):
+    if not is_for(resource, patient_id):
         raise PatientMismatch(
             "A draft order's subject is not the patient of context.patientId; one call is about one patient."
         )
@@ -149,7 +149,7 @@ def planned_studies(resources: Iterable[Resource], patient_id: str, terminology:
         for resource in resources
         if resource.get("resourceType") == "ServiceRequest"
         and status(resource) == "active"
-        and _is_ours(resource, patient_id)
+        and is_for(resource, patient_id)
     )
     return frozenset(found.procedure for found in named if found is not None and found.procedure)
 
