@@ -8,6 +8,7 @@ from typing import Any
 from cds_service.domain.findings import DraftOrder
 from cds_service.domain.terms import LACK_WORDS
 from cds_service.errors import PrefetchMissing
+from cds_service.fhir.fallback import DISPATCHED
 from cds_service.fhir.prefetch import Received
 from cds_service.protocol.request import HookRequest
 from cds_service.service import Booking, HookService, Subject
@@ -47,7 +48,7 @@ def named_in_call(service: HookService, request: HookRequest, terminology: Termi
 
 def _is_order(key: str) -> bool:
     """Whether an input is one that dispatched orders come with."""
-    return key == "plannedServices" or key.startswith("ServiceRequest/")
+    return key == "plannedServices" or key.startswith(DISPATCHED)
 
 
 def _is_request(resource: dict[str, Any]) -> bool:

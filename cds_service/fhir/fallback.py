@@ -18,6 +18,8 @@ from cds_service.protocol.authorization import FhirAccess
 from cds_service.protocol.request import HookRequest
 from cds_service.service import Input
 
+DISPATCHED: Final = "dispatchedOrders"
+"""Beginning of the keys of orders read by id; no key holds an id, because keys are logged."""
 _LASTING: Final = frozenset(
     {Lack.NOT_GRANTED, Lack.SERVER_NOT_ALLOWED, Lack.ADDRESS_REFUSED, Lack.UNAUTHORISED, Lack.NOT_OFFERED}
 )
@@ -36,7 +38,7 @@ def complete(
 
     Nothing is read when the call brings no access, or access to a server the policy does not allow. A key that is
     ``null`` or an error that will not pass is not asked again. Orders that are being dispatched and are not at hand are
-    read by id; each counts as an input of its own, under its reference.
+    read by id; each counts as an input of its own, under its place in the call.
     """
     access = request.fhir
     if access is None or (access.token is None and not policy.open_servers):
@@ -62,11 +64,12 @@ def _dispatched(request: HookRequest, received: Received) -> dict[str, Input]:
     here = {str(r.get("id")) for r in received.resources if r.get("resourceType") == "ServiceRequest"}
     server = request.fhir.server.rstrip("/") + "/" if request.fhir else ""
     found = {}
-    for reference in request.dispatched:
+    for place, reference in enumerate(request.dispatched):
         relative = reference.removeprefix(server)
         kind, identifier = [*relative.split("/"), ""][:2]
         if kind == "ServiceRequest" and identifier and identifier not in here:
-            found[relative] = Input(relative, f"ServiceRequest/{quote(identifier, safe='')}")
+            key = f"{DISPATCHED}.{place}"
+            found[key] = Input(key, f"ServiceRequest/{quote(identifier, safe='')}")
     return found
 
 

@@ -121,7 +121,7 @@ def _log(service: HookService, outcome: Outcome, elapsed: float) -> None:
         scenario=assessment.scenario if assessment else "not-assessed",
         cards=len(outcome.cards),
         skipped=outcome.skipped,
-        unavailable=list(outcome.unavailable),
+        unavailable={key: str(why) for key, why in outcome.unavailable.items()},
         client_defects=list(outcome.defects),
         duration_ms=round(elapsed, 1),
     )

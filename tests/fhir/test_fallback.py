@@ -157,6 +157,7 @@ def test_dispatched_orders_are_read_by_id(reference: str, query: str | None) -> 
     """Those on the server of the call; others cannot be read with its token."""
     reader = Reader()
     completed({"conditions": None, "laboratory": None}, reader, FhirAccess(EHR, "t"), dispatched=(reference,))
+    assert set(reader.asked) <= {"dispatchedOrders.0"}, "keys are logged and hold no id"
     assert list(reader.asked.values()) == ([query] if query else [])
 
 

@@ -257,7 +257,7 @@ def test_the_token_is_nowhere_afterwards(
             assert TOKEN not in answer.body.decode()
             assert TOKEN not in str(answer.headers)
     written = capfd.readouterr()
-    assert "answered" in written.out + written.err
+    assert '"unavailable": {"laboratory": "server-error"}' in written.out + written.err
     assert TOKEN not in written.out + written.err
     assert "itl-patient" not in written.out + written.err
     with sqlite3.connect(database) as store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import socket
 import socketserver
 import ssl
 import threading
@@ -21,7 +22,7 @@ from cds_service.errors import SettingsError
 from cds_service.fhir.client import LookUp, read
 from cds_service.fhir.policy import Base, ReadPolicy, base_of, read_policy
 from cds_service.protocol.authorization import FhirAccess
-from tests.fhir.faulty_server import State, bundle, result, serving, whole
+from tests.fhir.faulty_server import bundle, result, serving, whole
 
 EHR = "https://ehr.example.org/fhir"
 
@@ -233,6 +234,22 @@ def test_a_name_that_is_not_found_is_unreachable() -> None:
     assert answers["k"].lack is Lack.UNREACHABLE
 
 
+def test_a_look_up_that_hangs_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's look-up of a name cannot be interrupted, so it is not waited for."""
+    over = threading.Event()
+
+    def hang(*_: Any, **__: Any) -> list[Any]:
+        over.wait(10)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    started = time.monotonic()
+    answer = read(FhirAccess(EHR, "t"), base(EHR), {"k": "Condition"}, policy(servers=EHR, seconds=0.3))["k"]
+    assert time.monotonic() - started < 1.5
+    over.set()
+    assert answer.lack is Lack.UNREACHABLE
+
+
 def test_proxies_and_passwords_of_the_machine_are_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The environment cannot lead the token elsewhere or replace it."""
     with serving() as proxy, serving() as server:
@@ -354,11 +371,3 @@ def test_a_silent_server_behind_tls_is_left_in_time(stage: str, tmp_path: Path) 
     for thread in left:
         thread.join(2)
     assert not any(thread.is_alive() for thread in left)
-
-
-def test_a_server_that_is_not_allowed_is_not_contacted() -> None:
-    """Not even its name is looked up."""
-    with serving() as server:
-        state: State = server
-        assert policy(servers=EHR).admit(FhirAccess(f"{state.url}/good/fhir", "t")) is Lack.SERVER_NOT_ALLOWED
-        assert state.seen == []
