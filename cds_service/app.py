@@ -9,6 +9,8 @@ from uuid import uuid4
 
 from flask import Flask
 
+from cds_service.fhir.client import Read, read
+from cds_service.fhir.policy import ReadPolicy, read_policy
 from cds_service.knowledge import Knowledge, knowledge_at, load_knowledge, load_site
 from cds_service.pipeline import Parts
 from cds_service.service import HookService
@@ -35,6 +37,7 @@ def create_app(
     store: Store | None = None,
     today: Callable[[], date] = date.today,
     new_id: Callable[[], str] = lambda: str(uuid4()),
+    read: Read = read,
 ) -> Flask:
     """The WSGI application.
 
@@ -45,7 +48,7 @@ def create_app(
     terminology = terminology or load_terminology()
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    parts = Parts(knowledge, terminology, today, new_id)
+    parts = Parts(knowledge, terminology, today, new_id, policy_of(settings), read)
     pseudonym = partial(patient_pseudonym, hash_key(settings, store))
 
     def now() -> datetime:
@@ -81,6 +84,24 @@ def knowledge_for(site_file: str, terminology: Terminology) -> Knowledge:
     knowledge = knowledge_at(site)
     check_tracer(knowledge.order_writing, terminology)
     return knowledge
+
+
+def policy_of(settings: Settings) -> ReadPolicy:
+    """The FHIR servers that may be read, as configured.
+
+    Raises:
+        SettingsError: a server or a range of addresses cannot be used.
+    """
+    return read_policy(
+        servers=settings.fhir_servers,
+        open_servers=settings.fhir_open_servers,
+        networks=settings.fhir_networks,
+        any_loopback=settings.demo,
+        seconds=settings.fhir_seconds,
+        max_pages=settings.fhir_max_pages,
+        max_bytes=settings.fhir_max_bytes,
+        ca_file=settings.fhir_ca_file,
+    )
 
 
 def open_store(settings: Settings) -> Store:

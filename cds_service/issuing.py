@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cds_service.domain.findings import Assessment
@@ -38,7 +38,8 @@ class Outcome:
     cards: tuple[IssuedCard, ...] = ()
     assessment: Assessment | None = None
     skipped: int = 0
-    unavailable: tuple[str, ...] = ()
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    """Inputs that could not be had in full, and why."""
     defects: tuple[str, ...] = ()
     patient_id: str = ""
     fhir_server: str = ""
@@ -71,7 +72,7 @@ def issue(
         cards=issued,
         assessment=consultation.assessment,
         skipped=len(consultation.chart.skipped),
-        unavailable=consultation.chart.unavailable,
+        unavailable=consultation.chart.lacks,
         defects=request.defects,
         patient_id=request.patient_id,
         fhir_server=request.fhir_server,

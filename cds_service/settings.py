@@ -32,6 +32,13 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         0, ge=0, le=99_999, description="Age in days at which db purge deletes; 0 keeps everything."
     )
+    fhir_servers: str = Field("", description="FHIR servers that may be read with a call's token: base URLs.")
+    fhir_open_servers: str = Field("", description="FHIR servers that may be read without a token: base URLs.")
+    fhir_networks: str = Field("", description="Ranges of addresses, not public, where FHIR servers may be.")
+    fhir_ca_file: str = Field("", description="Certificate authorities to trust for FHIR servers; a PEM file.")
+    fhir_seconds: float = Field(3.0, gt=0, le=30, description="Time for all reads of one call together.")
+    fhir_max_pages: int = Field(100, ge=1, description="Most pages read for one input.")
+    fhir_max_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Most bytes read in one call, decompressed.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
 
     @property

@@ -115,7 +115,7 @@ def _record(
         cards=tuple(map(_card_record, outcome.cards)),
         client=client_id(),
         patient=pseudonym(client_id(), outcome.fhir_server, outcome.patient_id),
-        unavailable=outcome.unavailable,
+        unavailable=tuple(outcome.unavailable),
     )
 
 
@@ -155,7 +155,7 @@ def _log(service: HookService, outcome: Outcome, elapsed: float) -> None:
         scenario=assessment.scenario if assessment else "not-assessed",
         cards=len(outcome.cards),
         skipped=outcome.skipped,
-        unavailable=list(outcome.unavailable),
+        unavailable={key: str(why) for key, why in outcome.unavailable.items()},
         client_defects=list(outcome.defects),
         duration_ms=round(elapsed, 1),
     )

@@ -46,6 +46,8 @@ ONLY_IN: Final = {
     "werkzeug": {"web"},
     "gunicorn": {"server"},
     "requests": {"http_client"},
+    "urllib3": {"http_client"},
+    "socket": {"http_client"},
     "sqlalchemy": {"store"},
     "alembic": {"store"},
     "pydantic_settings": {"settings"},
