@@ -16,7 +16,7 @@ from cds_service.store.base import Store
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
 from cds_service.store.sql import SqlStore
-from cds_service.web import demo, ops, problems
+from cds_service.web import demo, guideline, ops, problems
 from cds_service.web import services as cds_services
 from fhir_profiles.synthetic import synthetic_patients
 from fhir_profiles.terminology import Terminology, load_terminology
@@ -41,13 +41,14 @@ def create_app(
     settings = settings or load_settings()
     knowledge = knowledge or load_knowledge()
     store = store or open_store(settings)
-    parts = Parts(knowledge, terminology or load_terminology(), today, new_id)
-    app = Flask(__name__)
+    parts = Parts(knowledge, terminology or load_terminology(), today, new_id, settings.public_base)
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
     problems.register(app)
     app.register_blueprint(cds_services.blueprint(services, parts, store, lambda: datetime.now(UTC)))
     app.register_blueprint(ops.blueprint(knowledge, store))
+    app.register_blueprint(guideline.blueprint(knowledge, today, settings.public_base))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
     return app

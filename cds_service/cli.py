@@ -74,7 +74,7 @@ or, to read the card as a person would:
 
   .venv/bin/pnet-cds call --example incidental-tail-lesion
 
-What there is:  {base}/cds-services   {base}/demo/patients   {base}/readyz
+What there is:  {base}/cds-services   {base}/guideline   {base}/demo/patients   {base}/readyz
 Stop with Ctrl-C.
 """
     )

@@ -29,12 +29,17 @@ from fhir_profiles.versions import refuse_older_versions
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a call is answered with; every part can be replaced."""
+    """What a call is answered with; every part can be replaced.
+
+    Attributes:
+        public_url: base URL under which clients reach the service; empty when it is not known.
+    """
 
     knowledge: Knowledge
     terminology: Terminology
     today: Callable[[], date]
     new_id: Callable[[], str]
+    public_url: str = ""
 
 
 def answer(service: HookService, body: bytes, parts: Parts) -> Outcome:
@@ -86,6 +91,7 @@ def _consult(
         failed=tuple(key for key, state in received.states.items() if state is State.ERROR),
         planned=planned_studies(received.resources, parts.terminology),
         bookings=bookings,
+        public_url=parts.public_url,
     )
 
 

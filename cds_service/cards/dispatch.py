@@ -46,7 +46,7 @@ def dispatch_card(consultation: Consultation, order: DraftOrder, assessed: Order
                 detail.DISCLAIMER,
             ]
         ),
-        links=detail.links(rules, knowledge),
+        links=detail.links(rules, consultation, assessed.scenario),
         rules=rules,
         associated=tuple(reference for reference in order.group if reference),
     )

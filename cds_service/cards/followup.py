@@ -162,7 +162,7 @@ def _card(
             ]
         ),
         suggestions=suggestions,
-        links=detail.links(rules, consultation.knowledge),
+        links=detail.links(rules, consultation, consultation.assessment.scenario),
         rules=rules,
         associated=associated,
     )

@@ -37,7 +37,7 @@ def summary_card(consultation: Consultation) -> Card:
                 detail.DISCLAIMER,
             ]
         ),
-        links=detail.links(rules, knowledge),
+        links=detail.links(rules, consultation, assessment.scenario),
         rules=rules,
     )
 

@@ -68,6 +68,48 @@ FACT: Final = {
     "recorded_edition": "TNM edition as recorded",
 }
 
+WORD: Final = {
+    "unknown-primary": "unknown primary",
+    "jejunum-ileum": "jejunum or ileum",
+    "ssa-antiproliferative": "somatostatin analogue against the tumour",
+    "ssa-symptom-control": "somatostatin analogue for symptoms only",
+    "targeted": "targeted drug",
+    "prrt": "radionuclide therapy (PRRT)",
+    "tace": "chemo-embolisation (TACE)",
+    "tae": "embolisation (TAE)",
+    "tare": "radio-embolisation (TARE)",
+    "men1": "MEN1",
+    "vhl": "von Hippel-Lindau disease",
+    "nf1": "neurofibromatosis 1",
+    "tsc": "tuberous sclerosis",
+    "acthoma": "ACTH-producing tumour",
+    "vipoma": "VIPoma",
+    "carcinoid": "carcinoid syndrome",
+    "sma": "superior mesenteric artery",
+    "smv": "superior mesenteric vein",
+    "celiac-axis": "coeliac axis",
+    "non-mr-conditional": "device that is not MR-conditional",
+    "mr-conditional": "MR-conditional device",
+    "biochemical-suspicion": "suspected from hormones or symptoms",
+    "highly-suspected": "highly suspected",
+    "other-tumour": "another tumour",
+    "per-10-hpf": "per 10 high-power fields",
+    "per-2-mm2": "per 2 mm²",
+    "per-mm2": "per mm²",
+    "per-50-hpf": "per 50 high-power fields",
+    "per-10-mm2": "per 10 mm²",
+    "NET-G1": "NET G1",
+    "NET-G2": "NET G2",
+    "NET-G3": "NET G3",
+    "high-grade-undetermined": "high grade, NET G3 or NEC",
+    "G3-NEC": "NEC (G3)",
+    "G1/G2-gap": "between G1 and G2, not assigned",
+    "ct": "CT",
+    "mri": "MRI",
+    "eus": "endoscopic ultrasound",
+}
+"""Words of the vocabulary whose spelling is not the one people use."""
+
 SAFETY_FACTS: Final = ("pregnant", "implant", "gadolinium_allergy", "iodinated_allergy", "egfr", "dialysis", "aki")
 
 _UNITS: Final = {
@@ -86,16 +128,27 @@ def fact_name(name: str) -> str:
     return FACT.get(name, name.replace("_", " "))
 
 
+def number_with_unit(name: str, value: float) -> str:
+    """A number of a fact with its unit."""
+    spec = FACTS[name]
+    if name == "diagnosis_year":
+        return f"{value:.0f}"
+    number = f"{value:.1f}".removesuffix(".0") if spec.unit != "mm2/s" else f"{value:g}"
+    return number + _UNITS.get(spec.unit, f" {spec.unit}")
+
+
+def word(value: str) -> str:
+    """A word of the vocabulary as people write it."""
+    return WORD.get(value) or value.replace("-", " ")
+
+
 def fact_value(name: str, value: object) -> str:
     """A fact's value for people; words of the vocabulary need no escaping, but open lists do."""
     spec = FACTS[name]
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        if name == "diagnosis_year":
-            return f"{value:.0f}"
-        number = f"{value:.1f}".removesuffix(".0") if spec.unit != "mm2/s" else f"{value:g}"
-        return number + _UNITS.get(spec.unit, f" {spec.unit}")
+        return number_with_unit(name, value)
     if isinstance(value, tuple):
         return ", ".join(escape(word) for word in value) if value else "none"
     if isinstance(value, TumourGrowth):

@@ -355,12 +355,21 @@ def _needed(table: str, names: Iterable[str], there: Iterable[str]) -> None:
 
 def _references_exist(reader: _Reader, advice: Iterable[m.Rule[m.AdviceRow]], known: Collection[str]) -> None:
     """Rows refer to rows or rules that exist, and not to themselves."""
+    referring: list[tuple[m.Row, str, str]]
     referring = [(rule.row, "refers_to", rule.row.refers_to) for rule in advice if rule.row.refers_to]
     referring += [(row, "see", name) for row in reader.rows.values() for name in row.see]
     for row, member, name in referring:
         if name not in known or name in (row.id, row.rule_id):
             where = f"tables/{reader.tables[row.id]}.toml, row {row.id!r}"
             raise KnowledgeError(f"{where}: {member} names {name!r}, which is no other row or rule")
+
+
+def _read_context(reader: _Reader) -> tuple[m.ContextRow, ...]:
+    rows: list[m.ContextRow] = reader.table("context", _Context)
+    for row in rows:
+        for name in row.scenarios:
+            _known_scenario("context", row.id, name)
+    return tuple(rows)
 
 
 def _read_editions(reader: _Reader, known: Collection[str]) -> tuple[m.Edition, ...]:
@@ -439,10 +448,7 @@ def read_knowledge(folder: Traversable) -> m.Knowledge:
     _needed("markers", _MARKERS, markers)
     principles = _by(reader.table("principles", _Principles), "id", "principles")
     _needed("principles", _PRINCIPLES, principles)
-    context = tuple(reader.table("context", _Context))
-    for row in context:
-        for name in row.scenarios:
-            _known_scenario("context", row.id, name)
+    context = _read_context(reader)
     rule_rows: dict[str, m.Row] = {}
     for stored in reader.rows.values():
         rule_rows.setdefault(stored.rule_id, stored)

@@ -109,10 +109,11 @@ class ConditionalRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ScenarioRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A scenario; ``candidates`` are the scenarios it cannot tell apart."""
+    """A scenario; ``excludes`` says who is out, ``candidates`` are the scenarios it cannot tell apart."""
 
     scenario: str
     label: str
+    excludes: str = ""
     candidates: list[str] = []
 
 

@@ -381,7 +381,7 @@ def test_the_changelog_speaks_of_every_table(knowledge: Knowledge) -> None:
     assert told == set(knowledge.tables.values())
 
 
-def test_the_content_has_one_changelog(knowledge: Knowledge) -> None:
+def test_the_content_has_one_changelog() -> None:
     """The changelog of the project points to the one of the content and repeats nothing of it."""
     text = (PACKAGED.parents[1] / "CHANGELOG.md").read_text(encoding="utf-8")
     sections = re.findall(r"### Clinical content\n(.*?)(?=\n#|\Z)", text, re.DOTALL)
