@@ -37,6 +37,8 @@ CONTEXT: Final = {
     "SUG-05": "a scenario without a list of preferences",
     "SEL-D": "the limit of the signal dominance",
     "SEL-T": "the exception of the signal counted_treatment",
+    "TNM-13": "what the size of several tumours is",
+    "TNM-14": "what a recorded extension is",
     "TNM-21.provisional": "said by the member provisional",
     "TNM-62": "said by the absence of a stage",
     "TNM-W6": "a footnote of every version 9 stage",
@@ -56,8 +58,6 @@ CARRIED_OUT_ELSEWHERE: Final = {
     "TNM-06": "peripancreatic fat is in no T row but that of AJCC 7",
     "TNM-11": "TX is what no T row gives",
     "TNM-12": "T0 as recorded",
-    "TNM-13": "what the size of several tumours is",
-    "TNM-14": "what a recorded extension is",
     "TNM-36": "the size limits of the T rows at 20 mm",
     "TNM-37": "the size limits of the T rows at 40 mm",
 }
