@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from flask import Flask
 
-from cds_service.knowledge import Knowledge, load_knowledge
+from cds_service.knowledge import Knowledge, knowledge_at, load_knowledge, load_site
 from cds_service.pipeline import Parts
 from cds_service.service import HookService
 from cds_service.settings import Settings, load_settings
@@ -18,6 +18,7 @@ from cds_service.store.migrate import migrate
 from cds_service.store.sql import SqlStore
 from cds_service.web import demo, guideline, ops, problems
 from cds_service.web import services as cds_services
+from fhir_profiles.drafts import check_tracer
 from fhir_profiles.synthetic import synthetic_patients
 from fhir_profiles.terminology import Terminology, load_terminology
 from hooks import SERVICES
@@ -39,9 +40,10 @@ def create_app(
         KnowledgeError, TerminologyError, SettingsError, StoreError: the service cannot start; the message says why.
     """
     settings = settings or load_settings()
-    knowledge = knowledge or load_knowledge()
+    terminology = terminology or load_terminology()
+    knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    parts = Parts(knowledge, terminology or load_terminology(), today, new_id, settings.public_base)
+    parts = Parts(knowledge, terminology, today, new_id, settings.public_base)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -52,6 +54,20 @@ def create_app(
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
     return app
+
+
+def knowledge_for(site_file: str, terminology: Terminology) -> Knowledge:
+    """The knowledge as it holds at the site of a site file.
+
+    Raises:
+        SiteError: the site file cannot be used.
+    """
+    if not site_file:
+        return load_knowledge()
+    site = load_site(site_file)
+    knowledge = knowledge_at(site)
+    check_tracer(knowledge.order_writing, terminology)
+    return knowledge
 
 
 def open_store(settings: Settings) -> Store:

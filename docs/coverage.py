@@ -17,6 +17,9 @@ from tests.knowledge.reach import seen
 
 PAGE: Final = Path(__file__).with_suffix(".md")
 RULE_IDS: Final = Path(__file__).parents[1] / "tests" / "knowledge" / "rule_ids.txt"
+OTHER_TESTS: Final = {"FUP-09": "tests/clinical/test_followup_profiles.py"}
+"""Rules that the worked cases, which know no site settings, cannot reach, and the tests that try them."""
+
 _MOST_CASES: Final = 3
 _HEAD: Final = """\
 # Coverage of the clinical rules
@@ -111,6 +114,8 @@ def _home(entry: Covered) -> str:
 
 
 def _cases(entry: Covered) -> str:
+    if entry.rule in OTHER_TESTS:
+        return f"`{OTHER_TESTS[entry.rule]}`"
     rest = len(entry.cases) - _MOST_CASES
     return ", ".join(entry.cases[:_MOST_CASES]) + (f" and {rest} more" if rest > 0 else "") or "–"
 

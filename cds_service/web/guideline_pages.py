@@ -26,9 +26,11 @@ from cds_service.knowledge.model import (
     StagingRow,
     Test,
 )
+from cds_service.knowledge.site import shown
 
 TABLE: Final = {
     "scenarios": "Scenarios",
+    "procedures": "Studies",
     "selection": "Choice of the scenario",
     "ratings": "Reported ratings",
     "overlay": "SSTR-PET appropriate use (a separate rating)",
@@ -139,6 +141,10 @@ def _details(row: Row, knowledge: Knowledge) -> Iterable[tuple[str, str]]:
         for axis in ("t", "n", "m"):
             if getattr(row, axis):
                 yield f"When {axis.upper()} is", " or ".join(getattr(row, axis))
+    for key in row.uses:
+        value = shown(knowledge.settings.values[key])
+        kind = "Site setting" if key in knowledge.settings.changed else "Engineering default"
+        yield kind, f"{knowledge.engineering_defaults[key].meaning} Here: {value}"
     if row.executed_by:
         yield "Carried out by", row.executed_by
 
@@ -155,7 +161,7 @@ def scenario_view(name: str, knowledge: Knowledge, day: str) -> ScenarioView:
     # of rows with the same statement the first is shown
     can_fire = {rule.row.statement: rule.row for rule in reversed(knowledge.advice) if _can_fire(rule, name, knowledge)}
     advice = list(reversed(can_fire.values()))
-    shown = [fact for fact in knowledge.context if name in fact.scenarios]
+    facts = [fact for fact in knowledge.context if name in fact.scenarios]
     return ScenarioView(
         row=row,
         candidates=tuple(knowledge.scenarios[candidate] for candidate in row.candidates),
@@ -172,8 +178,8 @@ def scenario_view(name: str, knowledge: Knowledge, day: str) -> ScenarioView:
         overlay=tuple(rule.row for rule in knowledge.overlay if _can_fire(rule, name, knowledge)),
         followup=tuple(rule.row for rule in knowledge.followup if _names_scenario(rule, name)),
         context={
-            topic: tuple(fact for fact in shown if fact.topic == topic)
-            for topic in dict.fromkeys(fact.topic for fact in shown)
+            topic: tuple(fact for fact in facts if fact.topic == topic)
+            for topic in dict.fromkeys(fact.topic for fact in facts)
         },
     )
 
@@ -266,10 +272,15 @@ def matrix(knowledge: Knowledge) -> tuple[tuple[ScenarioRow, ...], list[tuple[Pr
     """Scenarios across, studies down; each cell is the reported category and the rule behind it."""
     scenarios = tuple(knowledge.scenarios.values())
     lines = [
-        (procedure, [rating(scenario.scenario, procedure.key, knowledge) for scenario in scenarios])
+        (procedure, [_cell(scenario.scenario, procedure.key, knowledge) for scenario in scenarios])
         for procedure in knowledge.procedures.values()
     ]
     return scenarios, lines
+
+
+def _cell(scenario: str, procedure: str, knowledge: Knowledge) -> tuple[str, str]:
+    category, row = rating(scenario, procedure, knowledge)
+    return category, row.rule_id
 
 
 def cited_by(knowledge: Knowledge) -> dict[str, list[str]]:
