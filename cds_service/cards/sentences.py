@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cds_service.cards import wording
+from cds_service.cards.markdown import plain
 from cds_service.domain.facts import FACTS, Kind
 from cds_service.domain.terms import NAMES
 from cds_service.knowledge.model import ConditionalRow, Knowledge
@@ -57,6 +58,15 @@ _OPERATOR: Final = {
 def name_in_words(name: str) -> str:
     """A fact or signal for people."""
     return _SIGNAL.get(name) or wording.fact_name(name)
+
+
+def fact_in_words(name: str, value: object) -> str:
+    """A fact's value for people, with its unit, on one line; markup is not escaped."""
+    if isinstance(value, tuple):
+        return ", ".join(plain(wording.word(item)) for item in value) if value else "none"
+    if isinstance(value, str):
+        return _OF_ONE_FACT.get(name, {}).get(value) or wording.word(value)
+    return wording.fact_value(name, value)
 
 
 def value_in_words(name: str, value: object, knowledge: Knowledge) -> str:
