@@ -142,7 +142,7 @@ def test_explain_shows_no_markup_of_others(command: Command) -> None:
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The settings of the machine are left out, a database would be made in a folder of the test, logs stay as set."""
     before = structlog.get_config()
-    for name in ("DEMO", "HOST", "PORT", "DATABASE_URL", "THREADS", "LOG_LEVEL", "MAX_BODY_BYTES"):
+    for name in ("DEMO", "HOST", "PORT", "DATABASE_URL", "THREADS", "LOG_LEVEL", "MAX_BODY_BYTES", "PUBLIC_URL"):
         monkeypatch.delenv(f"PNET_CDS_{name}", raising=False)
     monkeypatch.setenv("PNET_CDS_DATABASE_URL", f"sqlite:///{tmp_path}/serve.sqlite")
     yield
