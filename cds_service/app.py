@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from uuid import uuid4
 
 from flask import Flask
@@ -15,8 +16,9 @@ from cds_service.settings import Settings, load_settings
 from cds_service.store.base import Store
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
+from cds_service.store.pseudonym import patient_pseudonym
 from cds_service.store.sql import SqlStore
-from cds_service.web import demo, guideline, ops, problems
+from cds_service.web import demo, feedback, guideline, ops, problems
 from cds_service.web import services as cds_services
 from fhir_profiles.drafts import check_tracer
 from fhir_profiles.synthetic import synthetic_patients
@@ -44,16 +46,28 @@ def create_app(
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
     parts = Parts(knowledge, terminology, today, new_id, settings.public_base)
+    pseudonym = partial(patient_pseudonym, hash_key(settings, store))
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
     problems.register(app)
-    app.register_blueprint(cds_services.blueprint(services, parts, store, lambda: datetime.now(UTC)))
+    app.register_blueprint(cds_services.blueprint(services, parts, store, now, pseudonym))
+    app.register_blueprint(feedback.blueprint(services, store, now, comments=settings.store_comments))
     app.register_blueprint(ops.blueprint(knowledge, store))
     app.register_blueprint(guideline.blueprint(knowledge, today, settings.public_base))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
+    store.release()
     return app
+
+
+def hash_key(settings: Settings, store: Store) -> bytes:
+    """The key of the patient hashes: the site's own or, without one, a random one the store keeps."""
+    return settings.hash_key.get_secret_value().encode() if settings.hash_key else store.pseudonym_key()
 
 
 def knowledge_for(site_file: str, terminology: Terminology) -> Knowledge:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cds_service.errors import SettingsError
@@ -29,6 +29,14 @@ class Settings(BaseSettings):
         description="Base URL under which clients reach the service, for links on cards; without it there are none.",
     )
     threads: int = Field(4, ge=1, le=64, description="Threads that answer calls.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that answer calls, each with its own threads.")
+    hash_key: SecretStr | None = Field(
+        None, min_length=16, description="Secret key of the patient hashes; unset: a random one the store keeps."
+    )
+    store_comments: bool = Field(default=False, description="Keep clinicians' own words in feedback.")
+    retention_days: int = Field(
+        0, ge=0, le=99_999, description="Age in days at which db purge deletes; 0 keeps everything."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
 
     @property

@@ -47,6 +47,7 @@ class HookRequest:
         appointments: proposed appointments, as plain objects (appointment-book).
         prefetch: raw JSON by key; a key that is absent was not supplied.
         defects: requirement numbers the caller missed without harm.
+        fhir_server: base URL of the client's FHIR server; empty when not given.
     """
 
     hook: str
@@ -60,6 +61,7 @@ class HookRequest:
     appointments: tuple[dict[str, Any], ...] = ()
     prefetch: Mapping[str, msgspec.Raw] = field(default_factory=dict)
     defects: tuple[str, ...] = ()
+    fhir_server: str = ""
 
 
 def parse_request(body: bytes, hook: str) -> HookRequest:
@@ -98,6 +100,7 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         appointments=_resources("appointments", context.get("appointments"), defects),
         prefetch=_prefetch(envelope.prefetch, defects),
         defects=tuple(defects),
+        fhir_server=_text(envelope.fhirServer),
     )
 
 

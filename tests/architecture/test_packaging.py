@@ -259,7 +259,8 @@ def test_the_installed_service_shows_the_guideline(installed: Installed, tmp_pat
     """Templates and style sheet are found by the installed package."""
     script = (
         "from cds_service.app import create_app; from cds_service.settings import Settings; "
-        f"app = create_app(Settings(demo=True, database_url='sqlite:///{tmp_path}/x.sqlite')); client = app.test_client(); "
+        f"app = create_app(Settings(demo=True, database_url='sqlite:///{tmp_path}/x.sqlite')); "
+        "client = app.test_client(); "
         "paths = ('scenarios/pnet-initial-staging', 'static/guideline.css'); "
         "print([client.get(f'/guideline/{path}').status_code for path in paths])"
     )
