@@ -63,7 +63,11 @@ def _rules(on: _Shown, _: str) -> Page:
 
 def _rule(on: _Shown, rule: str) -> Page:
     views = pages.rule_views(rule, on.knowledge, on.day)
-    return ("rule", {"rule": rule, "views": views}) if views else abort(404, "There is no rule of this id.")
+    return (
+        ("rule", {"rule": rule, "views": views})
+        if views
+        else abort(HTTPStatus.NOT_FOUND, "There is no rule of this id.")
+    )
 
 
 def _scenario(on: _Shown, name: str) -> Page:
