@@ -36,6 +36,7 @@ class Parts:
     """What a call is answered with; every part can be replaced.
 
     Attributes:
+        public_url: base URL under which clients reach the service; empty when it is not known.
         policy: which FHIR servers may be read for the caller; nothing is read unless it says so.
         read: how they are read.
     """
@@ -44,6 +45,7 @@ class Parts:
     terminology: Terminology
     today: Callable[[], date]
     new_id: Callable[[], str]
+    public_url: str = ""
     policy: ReadPolicy = field(default_factory=ReadPolicy)
     read: Read = read
 
@@ -99,6 +101,7 @@ def _consult(
         failed=tuple(key for key, state in received.states.items() if state is State.ERROR),
         planned=planned_studies(received.resources, request.patient_id, parts.terminology),
         bookings=bookings,
+        public_url=parts.public_url,
     )
 
 

@@ -23,6 +23,11 @@ class Settings(BaseSettings):
     demo: bool = Field(default=False, description="Open demo mode: no client authentication, loopback only.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s?#<>\"]+$",
+        description="Base URL under which clients reach the service, for links on cards; without it there are none.",
+    )
     threads: int = Field(4, ge=1, le=64, description="Threads that answer calls.")
     workers: int = Field(1, ge=1, le=64, description="Processes that answer calls, each with its own threads.")
     hash_key: SecretStr | None = Field(
@@ -40,6 +45,14 @@ class Settings(BaseSettings):
     fhir_max_pages: int = Field(100, ge=1, description="Most pages read for one input.")
     fhir_max_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Most bytes read in one call, decompressed.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
+
+    @property
+    def public_base(self) -> str:
+        """Base URL for links on cards, without a slash at the end; empty when none is known."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}" if self.demo else ""
 
     @property
     def sqlite_path(self) -> Path | None:
