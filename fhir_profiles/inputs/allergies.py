@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from fhir_profiles import dates
 from fhir_profiles.chart import CODED, TEXT, Chart
+from fhir_profiles.negation import affirmed
 from fhir_profiles.reading import (
     Resource,
     code_of_status,
     label_in,
     labels,
     matches,
-    normal_text,
     objects,
-    says,
     text,
     words,
 )
@@ -52,9 +51,7 @@ def _allergens(substances: list[object], chart: Chart) -> tuple[tuple[str, ...],
         if known:
             continue
         written = words(concept)
-        if says(normal_text(written), labels().negation):
-            continue
-        label = label_in(written, labels().allergen)
+        label = label_in(affirmed(written), labels().allergen)
         if label:
             return tuple(label.allergens), TEXT, written
     return (), CODED, ""

@@ -17,13 +17,13 @@ from fhir_profiles import dates
 from fhir_profiles.chart import CODED, LOCAL, TEXT, Chart, Claim, Tumour, fits
 from fhir_profiles.dates import When
 from fhir_profiles.inputs import tnm
+from fhir_profiles.negation import affirmed
 from fhir_profiles.reading import (
     Amount,
     Label,
     Resource,
     amount,
     convert,
-    denies,
     label_in,
     labels,
     matches,
@@ -418,13 +418,13 @@ def _histology(reading: _Reading) -> None:
                 Tumour(role, certainty, dict(match.facts), reading.resource, reading.when, CODED, match.display)
             )
             return
-    normal = normal_text(words(value) or text(reading.resource.get("valueString")))
-    if not normal or denies(normal) or says(normal, labels().possibility):
+    written = affirmed(words(value) or text(reading.resource.get("valueString")))
+    if says(normal_text(written), labels().possibility):
         return
-    tumour = label_in(normal, labels().tumour)
+    tumour = label_in(written, labels().tumour)
     if tumour:
         facts = dict(tumour.facts)
-        grade = label_in(normal, labels().differentiation)
+        grade = label_in(written, labels().differentiation)
         if grade:
             facts["differentiation"] = grade.value
         reading.chart.tumours.append(
@@ -441,8 +441,7 @@ def _disease_status(reading: _Reading) -> None:
     word = word_of(value)
     if word not in FACTS["last_imaging_result"].words:
         written = words(value) or text(reading.resource.get("valueString"))
-        label = None if denies(normal_text(written)) else label_in(written, labels().disease_status)
-        label = label or label_in(written, [_NO_CHANGE])
+        label = label_in(written, [_NO_CHANGE]) or label_in(affirmed(written), labels().disease_status)
         word = label.value if label else ""
     if word:
         reading.claim("last_imaging_result", word)
