@@ -38,12 +38,7 @@ def print_assessment(console: Console, consulted: Consulted) -> None:
     console.print(_rules(assessment, knowledge))
     console.print(_nearly(assessment, knowledge))
     for conflict in assessment.conflicts:
-        console.print(
-            Text(
-                f"Conflict about {wording.fact_name(conflict.fact)}: {conflict.other.source} says "
-                f"{conflict.other_value}; would change {', '.join(conflict.changes)}"
-            )
-        )
+        console.print(Text(wording.conflict_line(conflict)))
     for skipped in consulted.assessed.chart.skipped:
         console.print(Text(f"Unusable: {skipped.source}: {skipped.reason}"))
 

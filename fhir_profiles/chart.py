@@ -28,6 +28,7 @@ class Claim:
     Attributes:
         rank: settles claims of one day; higher is stronger (a more specific source, a worse safety state).
         limits: the range the value was given as, when it was not exact.
+        lesion: what tells the measured lesion from others; empty when nothing does.
     """
 
     fact: str
@@ -36,6 +37,7 @@ class Claim:
     when: When | None = None
     rank: int = 0
     limits: Amount | None = None
+    lesion: str = ""
 
     @property
     def order(self) -> tuple[date, int, float, str, str]:
@@ -84,6 +86,8 @@ class Chart:
     devices_gone: set[str] = field(default_factory=set)
     devices_used: list[tuple[str, Resource]] = field(default_factory=list)
     allergies: list[tuple[str, str, Resource, When | None, str, str]] = field(default_factory=list)
+    allergies_over: list[tuple[str, Evidence]] = field(default_factory=list)
+    """Contrast allergies that an entry says are over, by fact."""
     medications: dict[str, Resource] = field(default_factory=dict)
     set_aside: list[Alternative] = field(default_factory=list)
     specimens: dict[str, str] = field(default_factory=dict)
@@ -118,9 +122,11 @@ class Chart:
         entry = Skipped(source(resource), reason, fact)
         self.skipped[entry.source, reason, fact] = entry
 
-    def alternatives_of(self, fact: str, claim: Claim) -> None:
-        """Keep a claim that a join sets aside, so that the contradiction can be told."""
-        self.set_aside.append(Alternative(fact, claim.value, claim.evidence))
+    def set_apart(self, fact: str, value: Any, evidence: Evidence) -> None:
+        """Keep what a join sets aside, so that the contradiction can be told."""
+        entry = Alternative(fact, value, evidence)
+        if entry not in self.set_aside:
+            self.set_aside.append(entry)
 
     def known(self, fact: str) -> Any:
         """Value of the winning claim about a fact so far, or None."""
@@ -141,8 +147,7 @@ class Chart:
             evidence[fact] = tuple(dict.fromkeys(claim.evidence for claim in same))
             if winner.limits is not None and not winner.limits.exact:
                 ranges.append(ValueRange(fact, winner.limits.low, winner.limits.high, winner.limits.shown))
-            if not FACTS[fact].series:
-                alternatives += self._others(ordered, winner)
+            alternatives += self._others([c for c in ordered if _comparable(c, winner)], winner)
         return PatientFacts(
             facts=Facts(**values),
             evidence={name: evidence[name] for name in FACTS if name in evidence},
@@ -173,6 +178,11 @@ class Chart:
         merged = tuple(sorted({value for value, _, _ in items}))
         for _, evidence, _ in items:
             self.claims.setdefault(fact, []).append(Claim(fact, merged, replace(evidence), newest[2], rank=1))
+
+
+def _comparable(claim: Claim, winner: Claim) -> bool:
+    """Whether two claims may contradict each other: of a measurement that is repeated, only those of one day."""
+    return not FACTS[claim.fact].series or claim.order[0] == winner.order[0]
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from datetime import date
 
 import msgspec
 
-from cds_service.domain.findings import PatientFacts, Skipped
+from cds_service.domain.findings import ABOUT_ANOTHER, ANOTHER_PATIENT, PatientFacts, Skipped
 from fhir_profiles import joins
 from fhir_profiles.chart import Chart
 from fhir_profiles.inputs import READERS
@@ -98,7 +98,7 @@ def _ours(resource: Resource, chart: Chart) -> bool:
     if resource.get("resourceType") == "Patient":
         if text(resource.get("id")) == chart.patient_id:
             return True
-        chart.skip({"resourceType": "Patient"}, "this is another patient than the one of the call")
+        chart.skip({"resourceType": "Patient"}, ANOTHER_PATIENT)
         return False
     reference = resource.get("subject")
     if reference is None:
@@ -107,7 +107,7 @@ def _ours(resource: Resource, chart: Chart) -> bool:
         return True  # the query was for this patient; servers may leave the reference out or give an identifier
     if is_about(reference, chart.patient_id):
         return True
-    chart.skip(resource, "the resource is about another patient")
+    chart.skip(resource, ABOUT_ANOTHER)
     return False
 
 

@@ -38,6 +38,9 @@ def diagnosis(chart: Chart, *, complete: bool) -> bool:
         _claim(chart, best, "nen_status", _status(best))
         chart.indication = _indication(neoplasms)
         _sites(chart, neoplasms, tumours)
+        for tumour in others:
+            if tumour.role == "other-tumour" and tumour.facts.get("primary_site") == "pancreas":
+                chart.set_apart("nen_status", "other-tumour", _evidence(chart, tumour))
         _dated(chart, neoplasms)
     elif syndromes:
         best = max(syndromes, key=lambda t: (_day(t.when), source(t.resource)))
@@ -76,6 +79,10 @@ def _day(when: When | None) -> date:
     return when.last if when else date.min
 
 
+def _evidence(chart: Chart, tumour: Tumour) -> Evidence:
+    return chart.evidence(tumour.resource, tumour.when, tumour.how, tumour.label)
+
+
 def _claim(chart: Chart, tumour: Tumour, fact: str, value: object) -> None:
     chart.claim(fact, value, tumour.resource, when=tumour.when, how=tumour.how, label=tumour.label)
 
@@ -89,9 +96,13 @@ def _sites(chart: Chart, neoplasms: list[Tumour], tumours: list[Tumour]) -> None
         own = [t for t in tumours if t.role in _ORGAN_ROLES]
     if not own:
         own = [t for t in neoplasms if "primary_site" in t.facts]
-    stated = [t for t in own if not source(t.resource).startswith("ServiceRequest")]
-    for tumour in stated or own:
+    used = [t for t in own if not source(t.resource).startswith("ServiceRequest")] or own
+    for tumour in used:
         _claim(chart, tumour, "primary_site", tumour.facts.get("primary_site"))
+    for tumour in tumours:
+        other = tumour.facts.get("primary_site")
+        if other is not None and tumour not in used and tumour.role in _NEN_ROLES:
+            chart.set_apart("primary_site", other, _evidence(chart, tumour))
     for tumour in tumours:
         if tumour.role in _ORGAN_ROLES and "pancreas_subsite" in tumour.facts:
             _claim(chart, tumour, "pancreas_subsite", tumour.facts["pancreas_subsite"])
@@ -126,11 +137,14 @@ def spread(chart: Chart) -> None:
 
 
 def proliferation(chart: Chart) -> None:
-    """Ki-67 of the primary tumour goes before that of a metastasis (GRD-04)."""
+    """Ki-67 of the primary tumour goes before that of a metastasis (GRD-04), which is told when it differs."""
     claims = chart.claims.get("ki67_percent", [])
     primary = [claim for claim in claims if chart.specimens.get(claim.evidence.source, "primary") == "primary"]
     if primary:
         chart.claims["ki67_percent"] = primary
+        for claim in claims:
+            if claim not in primary:
+                chart.set_apart("ki67_percent", claim.value, claim.evidence)
     elif claims:
         winner = max(claims, key=lambda claim: claim.order)
         chart.claims.setdefault("ki67_specimen", []).append(
@@ -139,7 +153,7 @@ def proliferation(chart: Chart) -> None:
 
 
 def devices(chart: Chart) -> None:
-    """The worst device on record decides; removed ones do not count."""
+    """The worst device on record decides and the others stand beside it as evidence; removed ones do not count."""
     present = [
         (value, resource, label)
         for value, resource, label in chart.implants
@@ -151,15 +165,19 @@ def devices(chart: Chart) -> None:
             present.append(("unknown", use, "device in use"))
     if not present:
         return
-    value, resource, label = min(present, key=lambda item: (WORST_FIRST.index(item[0]), source(item[1])))
-    chart.claim("implant", value, resource, label=label)
+    present.sort(key=lambda item: (WORST_FIRST.index(item[0]), source(item[1])))
+    worst = present[0][0]
+    for value, resource, label in present:
+        told = label if value == worst else f"{label}: {value}"
+        evidence = chart.evidence(resource, None, label=told)
+        chart.claims.setdefault("implant", []).append(Claim("implant", worst, evidence))
 
 
 def allergies(chart: Chart) -> None:
     """The worst reaction on record per class of contrast medium, as of its newest entry.
 
     An allergy stays: a later, milder entry does not undo a severe one, and only a newer statement of the fact itself
-    takes it back.
+    takes it back. An entry that says the allergy is over, beside one that says it is not, is told.
     """
     for fact in dict.fromkeys(item[0] for item in chart.allergies):
         items = [item for item in chart.allergies if item[0] == fact]
@@ -169,6 +187,9 @@ def allergies(chart: Chart) -> None:
             if value == worst:
                 evidence = chart.evidence(resource, when, how, label)
                 chart.claims.setdefault(fact, []).append(Claim(fact, worst, evidence, newest, rank=1))
+        for over, evidence in chart.allergies_over:
+            if over == fact:
+                chart.set_apart(fact, "none", evidence)
 
 
 def size(chart: Chart) -> None:
@@ -177,8 +198,12 @@ def size(chart: Chart) -> None:
     started = [when.last for when in begun if when]
     before = [claim for claim in chart.sizes if started and claim.when and claim.when.last <= min(started)]
     candidates = before or chart.sizes
-    if candidates:
-        chart.claims.setdefault("size_mm", []).append(max(candidates, key=lambda claim: claim.order))
+    if not candidates:
+        return
+    winner = max(candidates, key=lambda claim: claim.order)
+    same_lesion = [c for c in candidates if not (c.lesion and winner.lesion) or c.lesion == winner.lesion]
+    of_the_day = [c for c in same_lesion if c.order[0] == winner.order[0]]
+    chart.claims.setdefault("size_mm", []).extend(of_the_day)
 
 
 def kidney(chart: Chart) -> None:
@@ -188,8 +213,8 @@ def kidney(chart: Chart) -> None:
         return
     measured = _of_newest_day(chart, "egfr", window)
     if measured:
-        resource, found, when = min(measured, key=lambda item: (item[1].low, source(item[0])))
-        chart.claim("egfr", found.low, resource, when=when, label="eGFR", limits=found)
+        for rank, (resource, found, when) in enumerate(sorted(measured, key=lambda m: (-m[1].low, source(m[0])))):
+            chart.claim("egfr", found.low, resource, when=when, label="eGFR", limits=found, rank=rank)
         return
     creatinine = _of_newest_day(chart, "creatinine", window)
     age = chart.known("age_years")
@@ -298,7 +323,7 @@ def _residual(chart: Chart, operated: When | None) -> None:
     if operated is not None:
         outdated = [claim for claim in claims if claim.value and claim.when and claim.when.last < operated.first]
         for claim in outdated:
-            chart.alternatives_of("residual_disease", claim)
+            chart.set_apart("residual_disease", True, claim.evidence)
         claims = [claim for claim in claims if claim not in outdated]
         if outdated:
             chart.claims["residual_disease"] = claims
@@ -306,6 +331,9 @@ def _residual(chart: Chart, operated: When | None) -> None:
                 del chart.claims["residual_disease"]
     if claims and max(claims, key=lambda claim: claim.order).value is True and "curative_resection" in chart.claims:
         stated = max(claims, key=lambda claim: claim.order)
+        for claim in chart.claims["curative_resection"]:
+            if claim.value:
+                chart.set_apart("curative_resection", True, claim.evidence)
         chart.claims["curative_resection"] = [
             replace(stated, fact="curative_resection", value=False, evidence=replace(stated.evidence, how=DERIVED))
         ]

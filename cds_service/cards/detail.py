@@ -226,17 +226,7 @@ def _change(fact: str, rule: str, knowledge: Knowledge) -> str:
 
 def data_problems(consultation: Consultation) -> str:
     """Conflicts, unusable resources and inputs that could not be had."""
-    lines = []
-    for conflict in consultation.assessment.conflicts:
-        chosen = "; ".join(wording.evidence_line(item) for item in conflict.chosen) or "no source"
-        lines.append(
-            f"Conflict about {wording.fact_name(conflict.fact)}: {wording.fact_value(conflict.fact, conflict.value)} "
-            f"({chosen}) was used, but {wording.evidence_line(conflict.other)} says "
-            f"{wording.fact_value(conflict.fact, conflict.other_value)}; this changes {', '.join(conflict.changes)}"
-            if conflict.value is not None
-            else f"Conflict about {wording.fact_name(conflict.fact)}: {wording.evidence_line(conflict.other)} says "
-            f"{wording.fact_value(conflict.fact, conflict.other_value)}, which was set aside"
-        )
+    lines = [wording.conflict_line(conflict) for conflict in consultation.assessment.conflicts]
     for skipped in consultation.chart.skipped[:_MOST_PROBLEMS]:
         about = f" for {wording.fact_name(skipped.fact)}" if skipped.fact else ""
         lines.append(f"Present but unusable{about}: {reference(skipped.source)}, {skipped.reason}")

@@ -6,7 +6,7 @@ from typing import Final
 
 from cds_service.cards.markdown import escape, reference
 from cds_service.domain.facts import FACTS, Kind, TumourGrowth
-from cds_service.domain.findings import Evidence
+from cds_service.domain.findings import Conflict, Evidence
 from cds_service.knowledge.model import Knowledge, Row
 
 RATING: Final = {
@@ -140,6 +140,21 @@ def evidence_line(item: Evidence) -> str:
     if item.how in ("text", "derived"):
         parts.append("from text" if item.how == "text" else "derived")
     return ", ".join(parts)
+
+
+def conflict_line(conflict: Conflict) -> str:
+    """Both values of a contradiction with the sources of both, and what it changes."""
+    other = conflict.other_fact or conflict.fact
+    about = f"Conflict about {fact_name(conflict.fact)}"
+    against = f"{evidence_line(conflict.other)} says {fact_value(other, conflict.other_value)}"
+    if conflict.other_fact:
+        about = f"Conflict between {fact_name(conflict.fact)} and {fact_name(other)}"
+        against = f"{evidence_line(conflict.other)} says {fact_name(other)} {fact_value(other, conflict.other_value)}"
+    if conflict.value is None:
+        return f"{about}: {against}, which was set aside; this changes {', '.join(conflict.changes)}"
+    chosen = "; ".join(evidence_line(item) for item in conflict.chosen) or "no source"
+    used = f"{fact_value(conflict.fact, conflict.value)} ({chosen}) was used"
+    return f"{about}: {used}, but {against}; this changes {', '.join(conflict.changes)}"
 
 
 def reported_by(row: Row, knowledge: Knowledge) -> str:

@@ -371,8 +371,9 @@ def _size(reading: _Reading) -> None:
         reading.skip("the unit is missing or cannot be converted", "size_mm")
         return
     evidence = reading.chart.evidence(reading.resource, reading.when, reading.how, reading.label)
-    reading.chart.sizes.append(Claim("size_mm", found.low, evidence, reading.when, -int(reading.provisional), found))
     lesion = _lesion(reading.resource)
+    rank = -int(reading.provisional)
+    reading.chart.sizes.append(Claim("size_mm", found.low, evidence, reading.when, rank, found, lesion))
     if lesion and found.exact and reading.when is not None and reading.when.exact:
         reading.chart.lesions.setdefault(lesion, []).append((reading.when, found.low, evidence))
 
