@@ -14,7 +14,7 @@ from rich.text import Text
 from cds_service.cards import wording
 from cds_service.consult import Consulted
 from cds_service.domain.facts import FACTS
-from cds_service.domain.findings import Assessment
+from cds_service.domain.findings import Assessment, Evidence
 from cds_service.knowledge.model import Knowledge
 
 _COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
@@ -52,9 +52,15 @@ def _facts(consulted: Consulted) -> Table:
         if value is None:
             continue
         evidence = consulted.assessed.chart.evidence.get(name, ())
-        source = "; ".join(f"{e.source} {e.date} ({e.how})" for e in evidence) or "given"
+        source = "; ".join(_source(item) for item in evidence) or "given"
         table.add_row(Text(wording.fact_name(name)), Text(wording.fact_value(name, value)), Text(source))
     return table
+
+
+def _source(item: Evidence) -> str:
+    """Where a fact comes from; what it was computed from is spelled out."""
+    told = f": {item.label}" if item.how == "derived" and item.label else ""
+    return f"{item.source} {item.date} ({item.how}{told})"
 
 
 def _answer(assessment: Assessment, knowledge: Knowledge) -> Text:

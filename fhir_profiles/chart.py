@@ -180,6 +180,17 @@ class Chart:
             self.claims.setdefault(fact, []).append(Claim(fact, merged, replace(evidence), newest[2], rank=1))
 
 
+def day_of(when: When | None) -> date:
+    """The last day a date may mean; before all others when there is none."""
+    return when.last if when else _UNDATED
+
+
+def latest(events: Iterable[Event]) -> Event | None:
+    """The newest dated event."""
+    dated = [event for event in events if event.when is not None]
+    return max(dated, key=lambda event: (day_of(event.when), event.evidence.source), default=None)
+
+
 def _comparable(claim: Claim, winner: Claim) -> bool:
     """Whether two claims may contradict each other: of a measurement that is repeated, only those of one day."""
     return not FACTS[claim.fact].series or claim.order[0] == winner.order[0]

@@ -9,7 +9,7 @@ from datetime import date
 import msgspec
 
 from cds_service.domain.findings import ABOUT_ANOTHER, ANOTHER_PATIENT, PatientFacts, Skipped
-from fhir_profiles import joins
+from fhir_profiles import derived, joins
 from fhir_profiles.chart import Chart
 from fhir_profiles.inputs import READERS
 from fhir_profiles.reading import Resource, is_about, member, source, text
@@ -83,10 +83,10 @@ def _join(chart: Chart, *, complete: bool, unavailable: tuple[str, ...]) -> Pati
     joins.devices(chart)
     joins.allergies(chart)
     joins.size(chart)
-    joins.growth(chart)
-    joins.symptoms(chart)
-    joins.kidney(chart)
-    joins.chromogranin(chart)
+    derived.growth(chart)
+    derived.symptoms(chart)
+    derived.kidney(chart)
+    derived.chromogranin(chart)
     joins.treatments(chart)
     joins.operations(chart)
     days_since = joins.imaging(chart)

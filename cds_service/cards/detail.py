@@ -36,6 +36,10 @@ _SHOWN_FACTS: Final = (
     "hereditary_syndrome",
     "last_imaging_result",
     "months_since_last_imaging",
+    "months_since_resection",
+    "recist",
+    "biochemical_rise",
+    "new_symptoms",
     *wording.SAFETY_FACTS,
 )
 _MOST_MISSING: Final = 6
@@ -117,7 +121,7 @@ def facts(consultation: Consultation) -> list[str]:
         if value is None or not evidence:
             continue
         lines.append(
-            f"{wording.fact_name(name)}: {wording.fact_value(name, value)} ({wording.evidence_line(evidence[0])})"
+            f"{wording.fact_name(name)}: {wording.fact_value(name, value)} ({wording.evidence_lines(evidence)})"
         )
     return lines
 

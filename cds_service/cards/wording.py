@@ -137,9 +137,17 @@ def evidence_line(item: Evidence) -> str:
     parts = [reference(item.source)]
     if item.date:
         parts.append(item.date)
-    if item.how in ("text", "derived"):
-        parts.append("from text" if item.how == "text" else "derived")
+    if item.how == "text":
+        parts.append("from text")
+    if item.how == "derived":
+        parts.append(f"derived from {escape(item.label)}" if item.label else "derived")
     return ", ".join(parts)
+
+
+def evidence_lines(evidence: tuple[Evidence, ...]) -> str:
+    """Where a fact comes from: its first source, or all that it was computed from."""
+    told = [evidence[0], *(item for item in evidence[1:] if item.how == "derived")]
+    return "; ".join(map(evidence_line, told))
 
 
 def conflict_line(conflict: Conflict) -> str:

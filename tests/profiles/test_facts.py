@@ -15,10 +15,10 @@ from fhir.resources.R4B import get_fhir_model_class
 from cds_service.domain.facts import FACTS, FactSpec, Kind, TumourGrowth
 from cds_service.domain.findings import PatientFacts, Skipped, ValueRange
 from cds_service.errors import UnsupportedFhirVersion
+from fhir_profiles.derived import ckd_epi_2021
 from fhir_profiles.facts import read_chart
 from fhir_profiles.inputs import quick_tests
 from fhir_profiles.inputs.observations import relevant
-from fhir_profiles.joins import ckd_epi_2021
 from fhir_profiles.reading import labels
 from fhir_profiles.terminology import load_terminology
 from fhir_profiles.versions import refuse_older_versions
