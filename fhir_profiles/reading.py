@@ -159,7 +159,7 @@ _COMPARATORS = {"≤": "<=", "≥": ">="}
 def amount(value: Resource) -> Amount | None:
     """The number in an Observation or component: quantity, range, integer or text such as ``<3 %`` or ``15-20``."""
     found = _amount(value)
-    return found if found is not None and math.isfinite(found.low) else None
+    return found if found is not None and found.low <= reading_defaults().largest_number else None
 
 
 def _amount(value: Resource) -> Amount | None:
@@ -271,6 +271,7 @@ class Pair(msgspec.Struct, frozen=True):
 class Reading(msgspec.Struct, frozen=True):
     """Engineering defaults of reading (``codes/reading.toml``)."""
 
+    largest_number: float
     windows: _Windows
     limits: dict[str, tuple[float, float]]
     chromogranin: _Chromogranin

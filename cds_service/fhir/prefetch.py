@@ -19,6 +19,19 @@ from cds_service.service import Input
 
 _NOTHING = msgspec.Raw(b"")
 _NULL = msgspec.Raw(b"null")
+_COMPANIONS = frozenset(
+    {
+        "Medication",
+        "Specimen",
+        "Practitioner",
+        "PractitionerRole",
+        "Organization",
+        "Location",
+        "Provenance",
+        "Substance",
+    }
+)
+"""Types a server may send along with what was asked for."""
 _REMARKS = ("information", "warning")
 Wanted = Callable[[object], bool]
 
@@ -76,9 +89,11 @@ def receive(prefetch: Mapping[str, msgspec.Raw], inputs: Iterable[Input], wanted
         wanted: by resource type, a quick test of ``code``; types without one are always read.
     """
     received = Received()
+    inputs = tuple(inputs)
+    known = _COMPANIONS.union(asked.resource_type for asked in inputs)
     for asked in inputs:
         raw = prefetch.get(asked.key)
-        received.states[asked.key] = State.ABSENT if raw is None else _Value(asked, wanted, received).read(raw)
+        received.states[asked.key] = State.ABSENT if raw is None else _Value(asked, wanted, known, received).read(raw)
     return received
 
 
@@ -88,6 +103,7 @@ class _Value:
 
     asked: Input
     wanted: Mapping[str, Wanted]
+    known: frozenset[str]
     received: Received
     kinds: set[str] = field(default_factory=set)
     """Resource types met so far."""
@@ -143,11 +159,18 @@ class _Value:
         if not isinstance(kind, str):
             self._skip("an entry has no resourceType")
             return State.INCOMPLETE
+        return self._keep(kind, resource)
+
+    def _keep(self, kind: str, resource: dict[str, Any]) -> State:
+        """Take a resource of a type that was asked for; another one hides what it was meant to be."""
         self.kinds.add(kind)
         if kind == "OperationOutcome":
             return State.ERROR if _is_error(resource) else State.COMPLETE
         self.received.resources.append(resource)
-        return State.COMPLETE
+        if kind in self.known:
+            return State.COMPLETE
+        self._skip("an entry is of a type that was not asked for")
+        return State.INCOMPLETE
 
     def _read_odd(self, raw: msgspec.Raw) -> State:
         """A value whose shape is not that of a Bundle or resource: take what objects it holds, call it incomplete."""

@@ -41,6 +41,7 @@ from fhir_profiles.reading import (
     word_of,
     words,
 )
+from fhir_profiles.shape import readable_code
 from fhir_profiles.terminology import Match, Terminology
 
 _DROPPED = frozenset({"entered-in-error", "cancelled"})
@@ -65,14 +66,15 @@ _DURATIONS = (
 
 
 def relevant(concept: object, terminology: Terminology) -> bool:
-    """A quick look: could this Observation code mean anything here? Used before the resource is read in full."""
-    if not isinstance(concept, dict):
-        return False
-    for coding in objects(concept.get("coding")):
+    """A quick look: could this Observation code mean anything here? Used before the resource is read in full.
+
+    One that cannot be read might have meant something, so it is wanted too, to be reported.
+    """
+    for coding in objects(member(concept, "coding")):
         code = coding.get("code")
         if isinstance(code, str) and terminology.is_of_interest(code):
             return True
-    return _labelled_text(words(concept))
+    return _labelled_text(words(concept)) or not readable_code(concept, terminology)
 
 
 @lru_cache(maxsize=4096)
@@ -419,7 +421,11 @@ def _histology(reading: _Reading) -> None:
                 Tumour(role, certainty, dict(match.facts), reading.resource, reading.when, CODED, match.display)
             )
             return
-    written = affirmed(words(value) or text(reading.resource.get("valueString")))
+    said = words(value) or text(reading.resource.get("valueString"))
+    if not said and not readable_code(value, reading.chart.terminology):
+        reading.skip("no histology can be read", "nen_status")
+        return
+    written = affirmed(said)
     if says(normal_text(written), labels().possibility):
         return
     tumour = label_in(written, labels().tumour)
@@ -525,7 +531,7 @@ def above_reference(resource: Resource) -> bool | None:
         high = limits.get("high")
         limit = member(high, "value")
         stated = number(limit)
-        if found is not None and stated is not None and unit_of(high) in ("", found.unit):
+        if found is not None and stated is not None and stated > 0 and unit_of(high) in ("", found.unit):
             return found.low > stated
     return None
 
