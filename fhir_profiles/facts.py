@@ -110,7 +110,7 @@ def _damage(chart: Chart, resources: Iterable[Resource]) -> None:
     """Report members of resources of interest that cannot be read, once it is known that the chart matters."""
     told = {skipped.source for skipped in chart.skipped.values()}
     for resource in resources:
-        known = resource.get("resourceType") in READERS and source(resource) not in told
+        known = text(resource.get("resourceType")) in READERS and source(resource) not in told
         if not known or not _of_interest(resource, chart):
             continue
         for path in damaged_members(resource):
