@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from cds_service.knowledge.model import Condition, Conjunction, Op
+from cds_service.knowledge.model import Condition, Conjunction, Op, Test
 
 Situation = Mapping[str, Any]
 """Facts and signals by name; an absent name or ``None`` is unknown."""
@@ -36,6 +36,15 @@ _TESTS: dict[Op, Callable[[Any, Any], bool]] = {
     Op.LACKS: lambda value, operand: operand.isdisjoint(value),
     Op.EMPTY: lambda value, operand: (not value) == operand,
 }
+
+
+def satisfies(test: Test, value: object) -> bool:
+    """Whether a value passes a test; an unknown one passes only what asks for being unknown or not known otherwise."""
+    if test.op is Op.UNLESS:
+        return value is None or value not in test.operand
+    if test.op is Op.KNOWN:
+        return bool((value is not None) == test.operand)
+    return value is not None and _TESTS[test.op](value, test.operand)
 
 
 def _conjunction(tests: Conjunction, situation: Situation) -> Truth:
