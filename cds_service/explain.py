@@ -11,10 +11,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cds_service.cards import wording
+from cds_service.cards import whatif_words, wording
 from cds_service.consult import Consulted
 from cds_service.domain.facts import FACTS
-from cds_service.domain.findings import Assessment
+from cds_service.domain.findings import Assessment, WhatIf
 from cds_service.knowledge.model import Knowledge
 
 _COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
@@ -35,6 +35,7 @@ def print_assessment(console: Console, consulted: Consulted) -> None:
                 + (f"; blocked by {', '.join(order.blocked_by)}" if order.blocked_by else "")
             )
         )
+    console.print(_what_if(consulted.what_if(), knowledge))
     console.print(_rules(assessment, knowledge))
     console.print(_nearly(assessment, knowledge))
     for conflict in assessment.conflicts:
@@ -76,6 +77,23 @@ def _answer(assessment: Assessment, knowledge: Knowledge) -> Text:
     lines.append(f"Follow-up: {assessment.followup.status} ({assessment.followup.rule or 'no rule'})")
     lines.append(f"SSTR-PET appropriate use (separate rating): {assessment.auc}")
     return Text("\n".join(lines))
+
+
+def _what_if(what_if: WhatIf, knowledge: Knowledge) -> Table:
+    table = Table(title="What would change this answer", title_justify="left")
+    for column in ("if this were known", "to be", "then"):
+        table.add_column(column)
+    for entry in what_if.entries:
+        told = [
+            (f"order {change.order}: " if change.order else "") + whatif_words.change(change, knowledge)
+            for change in entry.changes
+        ]
+        values = whatif_words.values(entry.fact, entry.values)
+        table.add_row(Text(wording.fact_name(entry.fact)), Text(values), Text("; ".join(told)))
+    if what_if.unexamined:
+        names = ", ".join(wording.fact_name(name) for name in what_if.unexamined)
+        table.add_row(Text("not tried"), Text(""), Text(names))
+    return table
 
 
 def _rules(assessment: Assessment, knowledge: Knowledge) -> Table:

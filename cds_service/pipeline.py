@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache, partial
 
 from cds_service.clinical.contradictions import assess_chart
+from cds_service.clinical.whatif import would_change
 from cds_service.domain.findings import DraftOrder, PatientFacts
 from cds_service.errors import PrefetchMissing
 from cds_service.fhir.prefetch import Received, State, receive
@@ -22,7 +24,7 @@ from cds_service.service import Booking, Consultation, HookService, Input, Subje
 from cds_service.subjects import Orders, held_in_chart, named_in_call
 from fhir_profiles.facts import read_chart
 from fhir_profiles.inputs import INPUTS, quick_tests
-from fhir_profiles.orders import indications, planned_studies, with_history
+from fhir_profiles.orders import indications, planned_studies, requested_concepts, with_history
 from fhir_profiles.terminology import Terminology
 from fhir_profiles.versions import refuse_older_versions
 
@@ -86,6 +88,8 @@ def _consult(
         failed=tuple(key for key, state in received.states.items() if state is State.ERROR),
         planned=planned_studies(received.resources, parts.terminology),
         bookings=bookings,
+        requested=requested_concepts((*received.resources, *request.drafts), parts.terminology),
+        what_if=cache(partial(would_change, assessed.chart.facts, assessed.assessment, knowledge)),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -26,6 +27,30 @@ CONCEPT_OF = {
     "pet-ct-sstr": "sstr-pet-ct",
 }
 """Concept whose preferred codes a suggested study is written with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A test that tells a fact.
+
+    Attributes:
+        concept: concept whose preferred codes the order is written with.
+        label: name of the order.
+        concepts: with any of these drafted or on order there is nothing to ask for.
+    """
+
+    __test__ = False  # not a pytest class
+
+    concept: str
+    label: str
+    concepts: frozenset[str]
+
+
+ANSWERED_BY = {
+    "egfr": Test("egfr", "creatinine with eGFR", frozenset({"egfr", "creatinine"})),
+    "pregnant": Test("hcg-pregnancy-test", "a pregnancy test", frozenset({"hcg-pregnancy-test", "pregnancy-status"})),
+}
+"""Facts for which a test can be ordered with a code that may be written; for the others no such code is known."""
 
 _TRACERS = {"pet-ct-sstr": ("tracer-ga68-dotatate", "hcpcs", "A9587")}
 
@@ -50,13 +75,7 @@ def suggested_order(
         terminology: where the preferred codes come from.
         window: first and last day on which the study is due, if it is not for now.
     """
-    order: dict[str, Any] = {
-        "resourceType": "ServiceRequest",
-        "status": "draft",
-        "intent": _intent(draft),
-        "code": _code(procedure, label, terminology),
-        "subject": {"reference": f"Patient/{patient_id}"},
-    }
+    order = _order(_code(CONCEPT_OF[procedure], label, terminology), draft, patient_id)
     details = _details(procedure, detail, terminology)
     if details:
         order["orderDetail"] = details
@@ -66,13 +85,36 @@ def suggested_order(
     return order
 
 
+def suggested_test(fact: str, draft: Mapping[str, object], patient_id: str, terminology: Terminology) -> dict[str, Any]:
+    """A draft ServiceRequest for the test that tells a fact.
+
+    Args:
+        fact: one of :data:`ANSWERED_BY`.
+        draft: the order it is needed for.
+        patient_id: the patient of the call.
+        terminology: where the preferred codes come from.
+    """
+    test = ANSWERED_BY[fact]
+    return _order(_code(test.concept, test.label, terminology), draft, patient_id) | _carried(draft)
+
+
+def _order(code: dict[str, Any], draft: Mapping[str, object], patient_id: str) -> dict[str, Any]:
+    return {
+        "resourceType": "ServiceRequest",
+        "status": "draft",
+        "intent": _intent(draft),
+        "code": code,
+        "subject": {"reference": f"Patient/{patient_id}"},
+    }
+
+
 def _intent(draft: Mapping[str, object]) -> str:
     intent = text(draft.get("intent"))
     return intent if intent in _INTENTS else "order"
 
 
-def _code(procedure: str, label: str, terminology: Terminology) -> dict[str, Any]:
-    concept = terminology.concepts[CONCEPT_OF[procedure]]
+def _code(key: str, label: str, terminology: Terminology) -> dict[str, Any]:
+    concept = terminology.concepts[key]
     codings = _preferred(concept.key, concept.preferred or Preferred(), terminology)
     return {"coding": codings, "text": label} if codings else {"text": label}
 

@@ -62,6 +62,7 @@ FACT: Final = {
     "days_since_same_procedure": "when this study was last done",
     "chest_imaging_done": "chest imaging",
     "biochemical_rise": "rise of tumour markers",
+    "order_intent": "purpose of the order",
     "mitoses_unit": "counted area of mitoses",
     "recorded_t": "T as recorded",
     "recorded_stage": "stage as recorded",
@@ -101,35 +102,6 @@ def fact_value(name: str, value: object) -> str:
     if isinstance(value, TumourGrowth):
         return f"{value.d1_mm:g} mm to {value.d2_mm:g} mm in {value.months:.1f} months"
     return escape(str(value).replace("-", " ")).replace("\\", "") if spec.kind is Kind.WORD else escape(str(value))
-
-
-_OPERATORS: Final = {
-    "above": "above {}",
-    "at_least": "from {}",
-    "below": "below {}",
-    "at_most": "up to {}",
-    "contains": "includes {}",
-    "contains_all": "includes all of {}",
-    "only": "only {}",
-    "lacks": "without {}",
-    "not": "other than {}",
-    "unless": "not {}",
-}
-
-
-def test_words(operand: object) -> str:
-    """What a row asks of a fact, for people: ``below 30``, ``active surveillance``, ``includes liver``."""
-    if isinstance(operand, bool):
-        return "yes" if operand else "no"
-    if isinstance(operand, list):
-        return " or ".join(test_words(item) for item in operand)
-    if isinstance(operand, dict):
-        if "empty" in operand:
-            return "none" if operand["empty"] else "any"
-        if "known" in operand:
-            return "recorded" if operand["known"] else "not recorded"
-        return " and ".join(_OPERATORS[name].format(test_words(value)) for name, value in operand.items())
-    return str(operand).replace("-", " ")
 
 
 def evidence_line(item: Evidence) -> str:

@@ -142,11 +142,11 @@ def _entries(
     orders = tuple(order.order for order in now.orders)
     prompts = [rule.row.id for rule in known.prompts.get(axis.fact, ())]  # that these fall silent is no news
     answers: dict[tuple[Change, ...], list[axes.Value]] = {}
-    for group in groups:
-        then = assess(with_fact(facts, axis.fact, group[0].example), orders, known.deciding)
+    for alike in groups:
+        then = assess(with_fact(facts, axis.fact, alike[0].example), orders, known.deciding)
         changes = tuple(change for change in differences(now, then) if change.before not in prompts)
         if changes:
-            answers.setdefault(changes, []).extend(group)
+            answers.setdefault(changes, []).extend(alike)
     entries = [
         WouldChange(axis.fact, axis.together(values), values[0].example, level(changes, knowledge), changes)
         for changes, values in answers.items()
