@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from cds_service.domain import terms
 from cds_service.domain.facts import FACTS, Facts
-from cds_service.domain.terms import CRITICAL
 from cds_service.knowledge.model import (
     BandRow,
     ClassRow,
@@ -74,7 +74,7 @@ class Column:
 
 
 RANKS: Final = ("critical safety", "scenario", "safety", "grade", "stage", "follow-up", "overlay")
-_CRITICAL, _SCENARIO, _SAFETY, _GRADE, _STAGE, _FOLLOWUP, _OVERLAY = range(len(RANKS))
+CRITICAL, SCENARIO, SAFETY, GRADE, STAGE, FOLLOWUP, OVERLAY = range(len(RANKS))
 
 
 def columns(knowledge: Knowledge, site: str | None) -> Iterator[Column]:
@@ -85,7 +85,7 @@ def columns(knowledge: Knowledge, site: str | None) -> Iterator[Column]:
     yield from _of_stage(knowledge, site)
     yield from _of_schedule(knowledge)
     for rule in knowledge.overlay:
-        for column in _of_row(rule, _OVERLAY, knowledge):
+        for column in _of_row(rule, OVERLAY, knowledge):
             takes_away = column.test.op in (Op.UNLESS, Op.KNOWN)
             yield column if takes_away else replace(column, gate=NO_OVERLAY)
 
@@ -107,7 +107,7 @@ def through_other_dates(name: str, facts: Facts, columns: Iterable[Column]) -> l
     limits = [Range(at_least=0)]  # with a date on the wrong side of the other nothing follows
     limits += [column.test.operand for column in columns if column.test.op is Op.RANGE]
     moved = [_moved(limit, third, mirrored=name != DATES[0]) for limit in limits]
-    return [Column(Test(name, Op.RANGE, limit), _FOLLOWUP, TIMED) for limit in dict.fromkeys(moved)]
+    return [Column(Test(name, Op.RANGE, limit), FOLLOWUP, TIMED) for limit in dict.fromkeys(moved)]
 
 
 def _moved(limit: Range, by: float, *, mirrored: bool) -> Range:
@@ -131,16 +131,16 @@ def gate_of_other_stage(system: str) -> str:
 
 def _of_scenario(knowledge: Knowledge) -> Iterator[Column]:
     for rule in knowledge.selection:
-        yield from _of_row(rule, _SCENARIO, knowledge)
+        yield from _of_row(rule, SCENARIO, knowledge)
     for name in ("nen_status", "primary_site"):
-        yield from (Column(test, _SCENARIO) for test in _each_word(name))
+        yield from (Column(test, SCENARIO) for test in _each_word(name))
 
 
 def _of_safety(knowledge: Knowledge) -> Iterator[Column]:
     for rule in knowledge.safety:
         if rule.row.enabled:
-            critical = rule.row.severity == CRITICAL
-            rank = _CRITICAL if critical else _SAFETY
+            critical = rule.row.severity == terms.CRITICAL
+            rank = CRITICAL if critical else SAFETY
             yield from _of_row(rule, rank, knowledge, per_order=True, blocks=critical)
 
 
@@ -211,20 +211,20 @@ def _of_grade(knowledge: Knowledge) -> Iterator[Column]:
     unit = next(row for row in knowledge.grading if isinstance(row, UnitRow))
     factors = sorted(set(unit.factors.values()))
     for name in ("ki67_percent", "mitoses"):
-        yield Column(_known(name), _GRADE, GRADED)
+        yield Column(_known(name), GRADE, GRADED)
         for band in _bands(name, knowledge):
             if name == "mitoses":
                 for factor in factors:
                     counted = Test(name, Op.RANGE, _divided(band, factor))
-                    yield Column(counted, _GRADE, gate_of_unit(factor))
+                    yield Column(counted, GRADE, gate_of_unit(factor))
             else:
-                yield Column(Test(name, Op.RANGE, band), _GRADE, GRADED)
-    yield from (Column(test, _GRADE, GRADED) for test in _each_word("differentiation"))
+                yield Column(Test(name, Op.RANGE, band), GRADE, GRADED)
+    yield from (Column(test, GRADE, GRADED) for test in _each_word("differentiation"))
     usual = unit.factors[unit.default]
     for factor in factors:
         words = frozenset(word for word, of_word in unit.factors.items() if of_word == factor)
         if factor != usual:
-            yield Column(Test("mitoses_unit", Op.IN, words), _GRADE, COUNTED)
+            yield Column(Test("mitoses_unit", Op.IN, words), GRADE, COUNTED)
 
 
 def _bands(index: str, knowledge: Knowledge) -> Iterator[Range]:
@@ -245,28 +245,28 @@ def _of_stage(knowledge: Knowledge, site: str | None) -> Iterator[Column]:
     for (where, system, _), rules in knowledge.staging.items():
         if where == site:
             for rule in rules:
-                yield from _of_row(rule, _STAGE, knowledge, gate_of_system(system))
-    yield Column(Test("nodes_positive_count", Op.RANGE, Range(above=0)), _STAGE, STAGED)
+                yield from _of_row(rule, STAGE, knowledge, gate_of_system(system))
+    yield Column(Test("nodes_positive_count", Op.RANGE, Range(above=0)), STAGE, STAGED)
     for band in knowledge.primary_system.years:
-        yield Column(Test("diagnosis_year", Op.RANGE, band), _STAGE, gate_of_other_stage(band.system))
+        yield Column(Test("diagnosis_year", Op.RANGE, band), STAGE, gate_of_other_stage(band.system))
     if site != "pancreas":  # elsewhere the named stations are not weighed
         return
     stations = {entry.site for entry in (*knowledge.nodes.distant, *knowledge.nodes.regional)}
     for station in sorted(stations):
-        yield Column(Test("metastases", Op.CONTAINS, frozenset({station})), _STAGE, STAGED)
-    yield from (Column(test, _STAGE, STATIONS) for test in _each_word("pancreas_subsite"))
+        yield Column(Test("metastases", Op.CONTAINS, frozenset({station})), STAGE, STAGED)
+    yield from (Column(test, STAGE, STATIONS) for test in _each_word("pancreas_subsite"))
 
 
 def _of_schedule(knowledge: Knowledge) -> Iterator[Column]:
     """Rows of the schedule, and the limits that followup.py makes of their intervals."""
     for rule in knowledge.followup:
-        yield from _of_row(rule, _FOLLOWUP, knowledge)
+        yield from _of_row(rule, FOLLOWUP, knowledge)
         rest = _without(rule.condition, set(DATES))
         for name, limits in _timed(rule.row, knowledge):
-            yield from (Column(Test(name, Op.RANGE, limit), _FOLLOWUP, TIMED, rest) for limit in limits)
-            yield Column(_known(name), _FOLLOWUP, TIMED, rest)
-    yield Column(_known("last_imaging_result"), _FOLLOWUP, TIMED)
-    yield from (Column(test, _FOLLOWUP, EARLY) for test in _trigger_tests(knowledge))
+            yield from (Column(Test(name, Op.RANGE, limit), FOLLOWUP, TIMED, rest) for limit in limits)
+            yield Column(_known(name), FOLLOWUP, TIMED, rest)
+    yield Column(_known("last_imaging_result"), FOLLOWUP, TIMED)
+    yield from (Column(test, FOLLOWUP, EARLY) for test in _trigger_tests(knowledge))
 
 
 def _timed(row: FollowupRow, knowledge: Knowledge) -> Iterator[tuple[str, Iterable[Range]]]:

@@ -11,7 +11,8 @@ The work is bounded by a number of assessments, not by time, so the same request
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from itertools import compress
+from typing import Any, Final, NamedTuple
 
 from cds_service.clinical import axes, readings
 from cds_service.clinical.assess import assess, with_fact
@@ -87,18 +88,19 @@ def would_change(facts: Facts, now: Assessment, knowledge: Knowledge) -> WhatIf:
     """
     known = axes.axes(knowledge, facts.primary_site)
     views = _views(facts, now, knowledge)
+    trials = _Trials(facts, tuple(order.order for order in now.orders), known)
     found: list[tuple[WouldChange, ...]] = []
     unexamined: list[str] = []
     spent = 0
-    for of_fact in known.axes:
-        if not is_open(of_fact.fact, facts, known, views.patient):
+    for axis in known.axes:
+        if not is_open(axis.fact, facts, known, views.patient):
             continue
-        axis, groups = _to_try(of_fact, facts, views, known, knowledge)
-        if spent + len(groups) > MOST_EVALUATIONS:
+        question = _question(axis, facts, views, known, knowledge)
+        if spent + len(question.groups) > MOST_EVALUATIONS:
             unexamined.append(axis.fact)
             continue
-        spent += len(groups)
-        entries = _entries(axis, groups, facts, now, known, knowledge)
+        spent += len(question.groups)
+        entries = _entries(question, trials, knowledge)
         if entries:
             found.append(entries)
     found.sort(key=lambda entries: _weight(entries, now))
@@ -117,34 +119,50 @@ def is_open(name: str, facts: Facts, known: axes.Axes, patient: Mapping[str, Any
     return all(evaluate(Condition(tests), patient).value is not False for tests in of_patient)
 
 
-def _to_try(
-    axis: axes.Axis, facts: Facts, views: _Views, known: axes.Axes, knowledge: Knowledge
-) -> tuple[axes.Axis, list[list[axes.Value]]]:
-    """The axis with what is particular to this patient, and its values in groups of which one has to be tried."""
+class _Question(NamedTuple):
+    """What to try for one fact: its values in groups of which one has to be tried, and which tables it can reach."""
+
+    axis: axes.Axis
+    groups: list[list[axes.Value]]
+    reach: frozenset[int]
+
+
+def _question(axis: axes.Axis, facts: Facts, views: _Views, known: axes.Axes, knowledge: Knowledge) -> _Question:
+    """The axis with what is particular to this patient."""
     live = [views.show(column) for column in axis.columns]
     if axis.fact in readings.DATES and any(live):
         dated = [column for other in known.axes if other.fact in readings.DATES for column in other.columns]
         moved = readings.through_other_dates(axis.fact, facts, filter(views.show, dated))
         axis = axes.axis(FACTS[axis.fact], (*axis.columns, *moved), knowledge)
         live += [True for _ in moved]
-    return axis, axis.groups(live)
+    return _Question(axis, axis.groups(live), axes.reach(compress(axis.columns, live)))
 
 
-def _entries(
-    axis: axes.Axis,
-    groups: list[list[axes.Value]],
-    facts: Facts,
-    now: Assessment,
-    known: axes.Axes,
-    knowledge: Knowledge,
-) -> tuple[WouldChange, ...]:
+class _Trials:
+    """Assesses with one fact set, with the tables alone that the fact can reach, and compares with the same tables."""
+
+    def __init__(self, facts: Facts, orders: tuple[Order, ...], known: axes.Axes) -> None:
+        self.known = known
+        self._facts = facts
+        self._orders = orders
+        self._now: dict[frozenset[int], Assessment] = {}
+
+    def changes(self, fact: str, value: object, reach: frozenset[int]) -> tuple[Change, ...]:
+        """What would be said otherwise; that a prompt for the fact falls silent is no news."""
+        part = self.known.parts[reach]
+        if reach not in self._now:
+            self._now[reach] = assess(self._facts, self._orders, part)
+        then = assess(with_fact(self._facts, fact, value), self._orders, part)
+        prompts = [rule.row.id for rule in self.known.prompts.get(fact, ())]
+        return tuple(change for change in differences(self._now[reach], then) if change.before not in prompts)
+
+
+def _entries(question: _Question, trials: _Trials, knowledge: Knowledge) -> tuple[WouldChange, ...]:
     """One entry for each answer that knowing the fact could lead to, those that change most first."""
-    orders = tuple(order.order for order in now.orders)
-    prompts = [rule.row.id for rule in known.prompts.get(axis.fact, ())]  # that these fall silent is no news
+    axis = question.axis
     answers: dict[tuple[Change, ...], list[axes.Value]] = {}
-    for alike in groups:
-        then = assess(with_fact(facts, axis.fact, alike[0].example), orders, known.deciding)
-        changes = tuple(change for change in differences(now, then) if change.before not in prompts)
+    for alike in question.groups:
+        changes = trials.changes(axis.fact, alike[0].example, question.reach)
         if changes:
             answers.setdefault(changes, []).extend(alike)
     entries = [
