@@ -40,7 +40,7 @@ def open_points(consultation: Consultation, draft: DraftOrder | None = None) -> 
 
 
 def whatif_line(fact: str, entries: Iterable[WouldChange], consultation: Consultation) -> str:
-    """``Record Ki-67: above 20 % → NET G3; from 3 to 20 % → NET G2``."""
+    """``Record Ki-67: 3 to 20 % → NET G2 | above 20 % → NET G3``."""
     knowledge = consultation.knowledge
     answers: dict[str, list[WouldChange]] = {}
     for entry in entries:
@@ -50,9 +50,9 @@ def whatif_line(fact: str, entries: Iterable[WouldChange], consultation: Consult
         f"{whatif_words.values(fact, [value for entry in same for value in entry.values])} → {told}"
         for told, same in answers.items()
     ]
-    verb = "Order" if _orderable(fact, consultation) else "Record"
+    test = " (a test can be ordered)" if _orderable(fact, consultation) else ""
     more = f" | {len(parts) - _MOST_ANSWERS} more" if len(parts) > _MOST_ANSWERS else ""
-    return f"{verb} {wording.fact_name(fact)}: {' | '.join(parts[:_MOST_ANSWERS])}{more}"
+    return f"Record {wording.fact_name(fact)}{test}: {' | '.join(parts[:_MOST_ANSWERS])}{more}"
 
 
 def ask(consultation: Consultation, draft: DraftOrder) -> Suggestion | None:

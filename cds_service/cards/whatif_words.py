@@ -100,7 +100,7 @@ def _stage(given: Change, _: Knowledge) -> str:
 
 
 def _rating(given: Change, _: Knowledge) -> str:
-    return wording.RATING[given.after or NOT_RATED]
+    return f"rating: {wording.RATING[given.after or NOT_RATED]}"
 
 
 def _suggestion(given: Change, knowledge: Knowledge) -> str:

@@ -245,8 +245,10 @@ def _safety_of(procedure: str, situation: dict[str, Any], knowledge: Knowledge) 
 
 def _blocked_by(procedure: str, situation: dict[str, Any], knowledge: Knowledge) -> tuple[str, ...]:
     """Critical safety rules that speak against this study for this patient."""
+    critical = [rule for rule in knowledge.safety if rule.row.severity == CRITICAL and rule.row.enabled]
+    if not critical:
+        return ()
     seen = _as_candidate(procedure, situation, knowledge)
-    critical = (rule for rule in knowledge.safety if rule.row.severity == CRITICAL and rule.row.enabled)
     return tuple(rule.row.id for rule in critical if evaluate(rule.condition, seen).value)
 
 
