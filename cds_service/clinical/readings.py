@@ -86,13 +86,18 @@ def columns(knowledge: Knowledge, site: str | None) -> Iterator[Column]:
     yield from _of_schedule(knowledge)
     for rule in knowledge.overlay:
         for column in _of_row(rule, OVERLAY, knowledge):
-            takes_away = column.test.op in (Op.UNLESS, Op.KNOWN)
-            yield column if takes_away else replace(column, gate=NO_OVERLAY)
+            yield replace(column, gate=NO_OVERLAY) if _only_adds(column.test, rule) else column
 
 
 def gate_of_unit(factor: float) -> str:
     """Gate of the limits of a mitotic count that is multiplied by this factor."""
     return f"mitoses times {factor:g}"
+
+
+def _only_adds(test: Test, rule: Rule[Any]) -> bool:
+    """Whether knowing the fact can make the row true but not false: the row itself asks for a value."""
+    asks = any(test in part for part in (rule.condition.when, *rule.condition.any))
+    return asks and test.op not in (Op.UNLESS, Op.KNOWN)
 
 
 def through_other_dates(name: str, facts: Facts, columns: Iterable[Column]) -> list[Column]:

@@ -31,8 +31,8 @@ from cds_service.domain.findings import Assessment, Change, Order, WhatIf, Would
 from cds_service.domain.terms import LEVELS, NOT_RATED
 from cds_service.knowledge.model import Condition, Knowledge, UnitRow
 
-MOST_EVALUATIONS: Final = 48
-"""Most values tried in one call: some 15 ms at most. Nearly every chart needs fewer; beyond it the facts on which least
+MOST_EVALUATIONS: Final = 64
+"""Most values tried in one call: some 20 ms at most. Nearly every chart needs fewer; beyond it the facts on which least
 hangs are left unexamined, and named."""
 
 NOT_ASKED: Final = frozenset(
@@ -129,8 +129,13 @@ class _Question(NamedTuple):
 
 
 def _question(axis: axes.Axis, facts: Facts, views: _Views, known: axes.Axes, knowledge: Knowledge) -> _Question:
-    """The axis with what is particular to this patient."""
+    """The axis with what is particular to this patient.
+
+    A fact that can lead to another scenario or grade may be read by rows that only apply then, so all tests count.
+    """
     live = [views.show(column) for column in axis.columns]
+    if any(column.rank in (readings.SCENARIO, readings.GRADE) for column in compress(axis.columns, live)):
+        live = [True for _ in live]
     if axis.fact in readings.DATES and any(live):
         dated = [column for other in known.axes if other.fact in readings.DATES for column in other.columns]
         moved = readings.through_other_dates(axis.fact, facts, filter(views.show, dated))
