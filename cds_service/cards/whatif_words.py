@@ -57,16 +57,20 @@ def _low(limits: Range) -> float:
 
 def _range(fact: str, limits: Range) -> str:
     if limits.at_least is not None and limits.at_least == limits.at_most:
-        return f"exactly {wording.fact_value(fact, limits.at_least)}"
+        return f"exactly {wording.fact_value(fact, float(limits.at_least))}"
     if limits.at_least is not None and limits.at_most is not None:
-        return f"{limits.at_least:g} to {wording.fact_value(fact, limits.at_most)}"
+        return f"{limits.at_least:g} to {wording.fact_value(fact, float(limits.at_most))}"
+    if limits == Range(at_least=0):
+        return "any"
     named = (
         ("above", limits.above),
         ("from", limits.at_least),
         ("below", limits.below),
         ("up to", limits.at_most),
     )
-    return " and ".join(f"{word} {wording.fact_value(fact, bound)}" for word, bound in named if bound is not None)
+    return " and ".join(
+        f"{word} {wording.fact_value(fact, float(bound))}" for word, bound in named if bound is not None
+    )
 
 
 def changes(given: Sequence[Change], knowledge: Knowledge) -> list[str]:

@@ -177,7 +177,9 @@ def _bounds(tests: Iterable[Test]) -> set[float]:
 
 
 def _span(first: Range, last: Range) -> Range:
-    return Range(above=first.above, at_least=first.at_least, below=last.below, at_most=last.at_most)
+    """From the low end of one range to the high end of another; any number at all is said as "not negative"."""
+    low = 0 if first.above is first.at_least is last.below is last.at_most is None else first.at_least
+    return Range(above=first.above, at_least=low, below=last.below, at_most=last.at_most)
 
 
 def _values(spec: FactSpec, tests: list[Test], knowledge: Knowledge) -> Iterator[Value]:
