@@ -13,13 +13,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cds_service.cards import wording
+from cds_service.cards import whatif_words, wording
 from cds_service.cards.followup import day_in
 from cds_service.cards.markdown import plain
 from cds_service.cards.sentences import fact_in_words
 from cds_service.consult import Consulted
 from cds_service.domain.facts import FACTS
-from cds_service.domain.findings import Assessment, Evidence, Followup, OrderAssessment
+from cds_service.domain.findings import Assessment, Evidence, Followup, OrderAssessment, WhatIf
 from cds_service.domain.terms import NOT_RATED
 from cds_service.knowledge.model import Knowledge, Row, SelectionRow, StagingRow
 from cds_service.knowledge.site import shown
@@ -68,6 +68,7 @@ def print_assessment(console: Console, consulted: Consulted, today: date) -> Non
         console.print(_stages(assessment))
     for order in assessment.orders:
         console.print(_order(order, assessment, knowledge))
+    console.print(_what_if(consulted.what_if(), knowledge))
     for table in _rules(assessment, knowledge):
         console.print(table)
     console.print(_nearly(assessment, knowledge))
@@ -174,6 +175,21 @@ def _stages(assessment: Assessment) -> Table:
             Text(stage.m or "not known"),
             Text(group or "cannot be determined"),
         )
+    return table
+
+
+def _what_if(what_if: WhatIf, knowledge: Knowledge) -> Table:
+    table = _table("What would change this answer", "if this were known", "to be", "then")
+    for entry in what_if.entries:
+        told = [
+            (f"order {change.order}: " if change.order else "") + whatif_words.change(change, knowledge)
+            for change in entry.changes
+        ]
+        values = whatif_words.values(entry.fact, entry.values)
+        table.add_row(Text(wording.fact_name(entry.fact)), Text(values), Text("; ".join(told)))
+    if what_if.unexamined:
+        names = ", ".join(wording.fact_name(name) for name in what_if.unexamined)
+        table.add_row(Text("not tried"), Text(""), Text(names))
     return table
 
 

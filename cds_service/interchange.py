@@ -10,9 +10,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from cds_service.domain.facts import FACTS, Facts, FactSpec, Kind, TumourGrowth
-from cds_service.domain.findings import Assessment, Conflict, Evidence, Order, OrderAssessment, PatientFacts, Stage
+from cds_service.domain.findings import (
+    Assessment,
+    Change,
+    Conflict,
+    Evidence,
+    Order,
+    OrderAssessment,
+    PatientFacts,
+    Stage,
+    WhatIf,
+    WouldChange,
+)
 from cds_service.errors import FactsError
 from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.ranges import Range
 
 UNKNOWN = "unknown"
 
@@ -100,7 +112,9 @@ def read_orders(given: Any, facts: Facts, knowledge: Knowledge) -> tuple[Order, 
     )
 
 
-def assessment_object(assessment: Assessment, chart: PatientFacts, knowledge: Knowledge) -> dict[str, Any]:
+def assessment_object(
+    assessment: Assessment, chart: PatientFacts, knowledge: Knowledge, what_if: WhatIf
+) -> dict[str, Any]:
     """The assessment as JSON. Absent knowledge is ``null`` or an empty list here; nothing is guessed."""
     facts = assessment.facts
     return {
@@ -132,6 +146,8 @@ def assessment_object(assessment: Assessment, chart: PatientFacts, knowledge: Kn
         },
         "markers": dict(assessment.markers),
         "eligibility": dict(assessment.eligibility),
+        "would_change": [_would_change(entry) for entry in what_if.entries],
+        "would_change_unexamined": list(what_if.unexamined),
         "conflicts": [_conflict(conflict) for conflict in assessment.conflicts],
         "unusable": [
             {"source": skipped.source, "reason": skipped.reason} | ({"fact": skipped.fact} if skipped.fact else {})
@@ -240,3 +256,23 @@ def _rule(rule: str, assessment: Assessment, knowledge: Knowledge) -> dict[str, 
     cited = list(dict.fromkeys(cite for row in rows for cite in row.cite))
     own = [row.id for row in rows if row.id != rule]
     return {"id": rule} | ({"rows": own} if own else {}) | {"cite": cited}
+
+
+def _would_change(entry: WouldChange) -> dict[str, Any]:
+    return {
+        "fact": entry.fact,
+        "values": [_limits(value) if isinstance(value, Range) else plain(value) for value in entry.values],
+        "example": plain(entry.example),
+        "level": entry.level,
+        "changes": [_change(change) for change in entry.changes],
+    }
+
+
+def _limits(limits: Range) -> dict[str, Any]:
+    named = ((name, getattr(limits, name)) for name in ("above", "at_least", "below", "at_most"))
+    return {name: plain(limit) for name, limit in named if limit is not None}
+
+
+def _change(change: Change) -> dict[str, Any]:
+    shown = {"what": change.what, "order": change.order, "about": change.about}
+    return {name: value for name, value in shown.items() if value} | {"from": change.before, "to": change.after}

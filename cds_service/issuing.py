@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cds_service.domain.findings import Assessment
+from cds_service.domain.findings import Assessment, WhatIf
 from cds_service.interchange import assessment_object
 from cds_service.protocol.request import HookRequest
 from cds_service.protocol.response import Card, card_object
@@ -61,7 +61,8 @@ def issue(
 ) -> Outcome:
     """Give cards and suggestions their identifiers and put the response together."""
     issued = tuple(IssuedCard(new_id(), tuple(new_id() for _ in card.suggestions), card) for card in cards)
-    assessment = assessment_object(consultation.assessment, consultation.chart, consultation.knowledge)
+    what_if = consultation.what_if() if cards else WhatIf()  # a silent answer does not pay for it
+    assessment = assessment_object(consultation.assessment, consultation.chart, consultation.knowledge, what_if)
     body = {
         "cards": [card_object(item.card, item.uuid, item.suggestions) for item in issued],
         "extension": {ASSESSMENT: without_empty(assessment)},

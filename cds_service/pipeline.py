@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cache, partial
 
 from cds_service.clinical.contradictions import assess_chart
+from cds_service.clinical.whatif import would_change
 from cds_service.domain.findings import DraftOrder, PatientFacts
 from cds_service.domain.terms import LACK_WORDS
 from cds_service.errors import PrefetchMissing
@@ -26,7 +28,7 @@ from cds_service.service import Booking, Consultation, HookService, Input, Subje
 from cds_service.subjects import Orders, held_in_chart, named_in_call
 from fhir_profiles.facts import read_chart
 from fhir_profiles.inputs import INPUTS, quick_tests
-from fhir_profiles.orders import indications, planned_studies, with_history
+from fhir_profiles.orders import indications, planned_studies, requested_concepts, with_history
 from fhir_profiles.terminology import Terminology
 from fhir_profiles.versions import refuse_older_versions
 
@@ -102,6 +104,8 @@ def _consult(
         planned=planned_studies(received.resources, request.patient_id, parts.terminology),
         bookings=bookings,
         public_url=parts.public_url,
+        requested=requested_concepts((*received.resources, *request.drafts), parts.terminology),
+        what_if=cache(partial(would_change, assessed.chart.facts, assessed.assessment, knowledge)),
     )
 
 

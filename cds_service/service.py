@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from cds_service.domain.findings import Assessment, DraftOrder, PatientFacts
+from cds_service.domain.findings import Assessment, DraftOrder, PatientFacts, WhatIf
 from cds_service.knowledge.model import Knowledge
 from cds_service.protocol.response import Card
 
@@ -64,6 +64,8 @@ class Consultation:
         planned: procedure keys of imaging that is already ordered.
         bookings: proposed appointments for imaging.
         public_url: base URL under which clients reach this service; empty when it is not known.
+        requested: concepts of everything that is drafted or on order, imaging or not.
+        what_if: what would change the answer; worked out when it is first asked for.
     """
 
     patient_id: str
@@ -79,6 +81,8 @@ class Consultation:
     planned: frozenset[str] = frozenset()
     bookings: tuple[Booking, ...] = ()
     public_url: str = ""
+    requested: frozenset[str] = frozenset()
+    what_if: Callable[[], WhatIf] = WhatIf
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from fhir_profiles.reading import (
 from fhir_profiles.terminology import Terminology
 
 _NOT_OURS = frozenset({"revoked", "entered-in-error", "completed"})
+_OPEN = frozenset({"draft", "active", "on-hold"})
 _OLDER_ORDERS = frozenset(
     {"ProcedureRequest", "DiagnosticOrder", "ReferralRequest", "DeviceUseRequest", "MedicationOrder"}
 )
@@ -153,6 +154,18 @@ def planned_studies(resources: Iterable[Resource], patient_id: str, terminology:
         and is_for(resource, patient_id)
     )
     return frozenset(found.procedure for found in named if found is not None and found.procedure)
+
+
+def requested_concepts(resources: Iterable[Resource], terminology: Terminology) -> frozenset[str]:
+    """Concepts of everything that is drafted or on order, so that nothing is asked for twice."""
+    return frozenset(
+        match.concept
+        for resource in resources
+        if resource.get("resourceType") == "ServiceRequest"
+        and status(resource) in _OPEN
+        and resource.get("doNotPerform") is not True
+        for match in matches(resource.get("code"), terminology)
+    )
 
 
 def with_history(drafts: Iterable[DraftOrder], days_since: Mapping[str, float]) -> tuple[DraftOrder, ...]:

@@ -6,10 +6,9 @@ from typing import Final
 
 from cds_service.cards import wording
 from cds_service.cards.markdown import escape, reference, section, table
-from cds_service.clinical.situation import SIGNAL_NEEDS
 from cds_service.domain.findings import DraftOrder, OrderAssessment, RatedStudy
 from cds_service.domain.terms import LACK_WORDS, NOT_RATED, USUALLY_NOT_APPROPRIATE
-from cds_service.knowledge.model import Knowledge, Row, SafetyRow, SelectionRow
+from cds_service.knowledge.model import Knowledge, Row
 from cds_service.protocol.response import Link
 from cds_service.service import Consultation
 
@@ -42,19 +41,8 @@ _SHOWN_FACTS: Final = (
     "new_symptoms",
     *wording.SAFETY_FACTS,
 )
-_MOST_MISSING: Final = 6
 _MOST_ADVICE: Final = 6
 _MOST_PROBLEMS: Final = 8
-_MOST_RULES: Final = 3
-_MOST_CHANGES: Final = 2
-_SUBJECT: Final = {
-    "SEL": "the scenario",
-    "SAF": "safety",
-    "GRD": "the grade",
-    "TNM": "the stage",
-    "FUP": "the follow-up",
-}
-_DECISIVE: Final = ("SEL-", "SAF-", "GRD-", "TNM-", "FUP-", "AUC-", "MOD-", "PIT-", "NXT-")
 
 
 def _row(rule: str, knowledge: Knowledge) -> Row:
@@ -176,62 +164,6 @@ def patient_advice(consultation: Consultation) -> str:
     shown = [rule for rule in shown if rule in at_length]
     lines = [statement(rule, consultation.knowledge) for rule in shown[:_MOST_ADVICE]]
     return section("For this patient (advice, not an ACR rating)", lines)
-
-
-def open_points(consultation: Consultation, draft: DraftOrder | None = None) -> str:
-    """What is not on record and what it would change, the most decisive first."""
-    nearly, knowledge = consultation.assessment.nearly, consultation.knowledge
-    rules_by_fact: dict[str, list[str]] = {}
-    for prefix in _DECISIVE:
-        for rule, names in nearly.items():
-            if rule.startswith(prefix):
-                for name in names:
-                    rules_by_fact.setdefault(name, []).append(rule)
-    for name in consultation.assessment.missing:
-        rules_by_fact.setdefault(name, [])
-    deciding = dict(sorted(rules_by_fact.items(), key=lambda item: _decisiveness(item[1])))
-    if consultation.assessment.facts.sex == "male":
-        deciding.pop("pregnant", None)
-    deciding.pop("days_since_same_procedure", None)  # no earlier study on record is the rule, not a gap
-    lines = [draft.open_question[:1].upper() + draft.open_question[1:]] if draft and draft.open_question else []
-    for name, rules in list(deciding.items())[:_MOST_MISSING]:
-        lines.append(f"{wording.fact_name(name)}: {_would_settle(name, rules, knowledge)}")
-    rest = len(deciding) - _MOST_MISSING
-    if rest > 0:
-        lines.append(f"and {rest} more facts, listed in the assessment")
-    return section("Not on record, and what it would change", lines)
-
-
-def _decisiveness(rules: list[str]) -> tuple[int, int]:
-    """Facts that decide the scenario come first, then safety, grade and stage; among them those many rules ask for."""
-    if not rules:
-        return len(_DECISIVE), 0
-    return next(n for n, prefix in enumerate(_DECISIVE) if rules[0].startswith(prefix)), -len(rules)
-
-
-def _would_settle(fact: str, rules: list[str], knowledge: Knowledge) -> str:
-    """What knowing the fact would change, read off the rules that lack it."""
-    changes = [change for rule in rules if (change := _change(fact, rule, knowledge))]
-    if changes:
-        return "; ".join(dict.fromkeys(changes[:_MOST_CHANGES]))
-    if not rules:
-        return "needed for grade or stage"
-    subjects = dict.fromkeys(_SUBJECT.get(rule.partition("-")[0], "advice") for rule in rules)
-    return f"would settle {' and '.join(subjects)} ({', '.join(rules[:_MOST_RULES])})"
-
-
-def _change(fact: str, rule: str, knowledge: Knowledge) -> str:
-    """``below 30 → renal function: …`` for rules about the scenario or safety; empty for others."""
-    row = knowledge.rows.get(rule)
-    if isinstance(row, SelectionRow):
-        consequence = knowledge.scenarios[row.scenario].label
-    elif isinstance(row, SafetyRow):
-        consequence = row.headline
-    else:
-        return ""
-    names = (fact, *(signal for signal, needs in SIGNAL_NEEDS.items() if fact in needs))
-    asked = next((part[name] for part in (row.when, *row.any) for name in names if name in part), None)
-    return "" if asked is None else f"{wording.test_words(asked)} → {consequence} ({row.rule_id})"
 
 
 def data_problems(consultation: Consultation) -> str:

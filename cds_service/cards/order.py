@@ -6,6 +6,7 @@ from typing import Final
 
 from cds_service.cards import detail, wording
 from cds_service.cards.markdown import cut, document, plain
+from cds_service.cards.open_points import ask, open_points
 from cds_service.cards.reasons import override_reasons
 from cds_service.cards.suggestions import replace_order
 from cds_service.domain.findings import DraftOrder, OrderAssessment
@@ -18,7 +19,7 @@ from cds_service.domain.terms import (
     WARNING,
 )
 from cds_service.knowledge.model import Knowledge
-from cds_service.protocol.response import SUMMARY_LIMIT, Card, Coding, Source
+from cds_service.protocol.response import ANY, AT_MOST_ONE, SUMMARY_LIMIT, Card, Coding, Source
 from cds_service.service import Consultation
 
 _TOPICS: Final = "http://terminology.hl7.org/CodeSystem/cdshooks-card-type"
@@ -29,7 +30,8 @@ DUPLICATE: Final = "SAF-15"
 def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssessment) -> Card:
     """Everything there is to say about one order, whether or not a hook decides to say it."""
     knowledge = consultation.knowledge
-    suggestion = replace_order(draft, order, consultation.patient_id, knowledge, consultation.drafted)
+    better = replace_order(draft, order, consultation.patient_id, knowledge, consultation.drafted)
+    question = ask(consultation, draft)
     return Card(
         summary=cut(_summary(consultation, draft, order), SUMMARY_LIMIT),
         indicator=_indicator(order),
@@ -45,13 +47,14 @@ def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssess
                 detail.alternatives(order, knowledge),
                 detail.order_advice(order, knowledge),
                 detail.patient_advice(consultation),
-                detail.open_points(consultation, draft),
+                open_points(consultation, draft),
                 detail.data_problems(consultation),
                 detail.sources(_rules(consultation, order), knowledge),
                 detail.DISCLAIMER,
             ]
         ),
-        suggestions=(suggestion,) if suggestion else (),
+        suggestions=tuple(filter(None, (better, question))),
+        selection=ANY if better and question else AT_MOST_ONE,
         override_reasons=override_reasons("order"),
         links=detail.links(_rules(consultation, order), consultation, order.scenario),
         rules=_rules(consultation, order),

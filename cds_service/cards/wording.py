@@ -62,6 +62,7 @@ FACT: Final = {
     "days_since_same_procedure": "when this study was last done",
     "chest_imaging_done": "chest imaging",
     "biochemical_rise": "rise of tumour markers",
+    "order_intent": "purpose of the order",
     "mitoses_unit": "counted area of mitoses",
     "nec_cell_type": "cell type of the carcinoma",
     "diagnosis_year": "year of diagnosis",
@@ -70,7 +71,6 @@ FACT: Final = {
     "nodes_positive_count": "number of positive nodes",
     "mesenteric_mass_mm": "mesenteric mass",
     "mesenteric_vessel_encasement": "encasement of mesenteric vessels",
-    "order_intent": "purpose of the order",
     "residual_disease": "residual disease after resection",
     "treated_since_recurrence": "treatment since recurrence",
     "rapid_growth": "rapid growth",
@@ -180,35 +180,6 @@ def fact_value(name: str, value: object) -> str:
     if isinstance(value, TumourGrowth):
         return f"{value.d1_mm:g} mm to {value.d2_mm:g} mm in {value.months:.1f} months"
     return escape(str(value).replace("-", " ")).replace("\\", "") if spec.kind is Kind.WORD else escape(str(value))
-
-
-_OPERATORS: Final = {
-    "above": "above {}",
-    "at_least": "from {}",
-    "below": "below {}",
-    "at_most": "up to {}",
-    "contains": "includes {}",
-    "contains_all": "includes all of {}",
-    "only": "only {}",
-    "lacks": "without {}",
-    "not": "other than {}",
-    "unless": "not {}",
-}
-
-
-def test_words(operand: object) -> str:
-    """What a row asks of a fact, for people: ``below 30``, ``active surveillance``, ``includes liver``."""
-    if isinstance(operand, bool):
-        return "yes" if operand else "no"
-    if isinstance(operand, list):
-        return " or ".join(test_words(item) for item in operand)
-    if isinstance(operand, dict):
-        if "empty" in operand:
-            return "none" if operand["empty"] else "any"
-        if "known" in operand:
-            return "recorded" if operand["known"] else "not recorded"
-        return " and ".join(_OPERATORS[name].format(test_words(value)) for name, value in operand.items())
-    return str(operand).replace("-", " ")
 
 
 def evidence_line(item: Evidence) -> str:

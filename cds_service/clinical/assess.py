@@ -245,16 +245,24 @@ def _safety(seen: Mapping[str, Any], knowledge: Knowledge, trail: _Trail | None)
     return tuple(sorted(fired, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
+def _as_candidate(procedure: str, situation: dict[str, Any], knowledge: Knowledge) -> dict[str, Any]:
+    """The situation seen from another study for this patient; its own timing is not known and not judged."""
+    seen = order_situation(situation | {"days_since_same_procedure": None}, Order("candidate", procedure), knowledge)
+    return seen | {"order_too_early": None}
+
+
 def _safety_of(procedure: str, situation: dict[str, Any], knowledge: Knowledge) -> tuple[SafetyFinding, ...]:
-    """What safety has to say about another study for this patient; its own timing is not known and not judged."""
-    other = Order("candidate", procedure)
-    seen = order_situation(situation | {"days_since_same_procedure": None}, other, knowledge)
-    return _safety(seen | {"order_too_early": None}, knowledge, None)
+    """What safety has to say about another study for this patient."""
+    return _safety(_as_candidate(procedure, situation, knowledge), knowledge, None)
 
 
 def _blocked_by(procedure: str, situation: dict[str, Any], knowledge: Knowledge) -> tuple[str, ...]:
     """Critical safety rules that speak against this study for this patient."""
-    return tuple(f.rule for f in _safety_of(procedure, situation, knowledge) if f.severity == CRITICAL)
+    critical = [rule for rule in knowledge.safety if rule.row.severity == CRITICAL and rule.row.enabled]
+    if not critical:
+        return ()
+    seen = _as_candidate(procedure, situation, knowledge)
+    return tuple(rule.row.id for rule in critical if evaluate(rule.condition, seen).value)
 
 
 def _blocked_studies(situation: dict[str, Any], knowledge: Knowledge) -> frozenset[str]:

@@ -259,6 +259,51 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One part of an answer that would be another.
+
+    Attributes:
+        what: one of :data:`cds_service.domain.terms.CHANGES`.
+        before: what is said now; None for nothing.
+        after: what would be said.
+        order: id of the order concerned; empty for the patient.
+        about: the edition, staging system or study that is spoken of, where there is more than one.
+    """
+
+    what: str
+    before: str | None
+    after: str | None
+    order: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WouldChange:
+    """What an unknown fact would change, were it one of these values.
+
+    Attributes:
+        values: truth values, words, lists of words, or ranges of numbers, that all lead to the same answer.
+        example: the value that was assessed.
+        level: the most that changes, one of :data:`cds_service.domain.terms.LEVELS`.
+    """
+
+    fact: str
+    values: tuple[Any, ...]
+    example: Any
+    level: str
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """What the unknown facts would change, most first, and the facts that were not looked at for lack of budget."""
+
+    entries: tuple[WouldChange, ...] = ()
+    unexamined: tuple[str, ...] = ()
+    evaluations: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """The answer to one call: everything the service has to say, before anyone chooses what deserves a card."""
 

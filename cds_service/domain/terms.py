@@ -103,6 +103,11 @@ LACK_WORDS: Final[Mapping[Lack, str]] = {
 }
 """The same for people."""
 
+CHANGES: Final = ("scenario", "grade", "stage", "rating", "suggestion", "safety", "followup", "auc")
+"""Parts of an answer that knowing one more fact may change."""
+LEVELS: Final = ("critical-safety", "scenario", "rating", "grade", "stage", "followup", "advice")
+"""How much would change, most first: a blocked study or suggestion; the scenario; rating, suggestion or a warning; the
+grade; the stage; the schedule; the SSTR-PET overlay or safety information only."""
 BASES: Final = ("seed", "public", "derived", "reading", "engineering-default")
 
 _PATIENT_SIGNALS: Final = (

@@ -381,6 +381,8 @@ class Op(StrEnum):
     UNLESS = "unless"
     KNOWN = "known"
 
+    __hash__ = str.__hash__  # operators are looked up a hundred times per order; an Enum hashes in Python
+
 
 @dataclass(frozen=True, slots=True)
 class Test:

@@ -99,6 +99,8 @@ NUMBERS: Final = {
     (6, "markers.py"): "decimals that absorb the error of floating-point arithmetic",
     (12, "markers.py"): "months of a year",
     (100, "markers.py"): "percent",
+    (32, "axes.py"): "sets of axes held in memory",
+    (64, "whatif.py"): "most values tried in one call, a bound on work",
     (24, "contradictions.py"): "most alternatives looked at in one call, a bound on work",
 }
 """Numbers that may stand in clinical code, with the reason; every other one belongs to a row."""

@@ -109,6 +109,24 @@ def test_explain_tells_what_fired_and_what_nearly_fired(command: Command, monkey
         assert word in ran.out
 
 
+def test_explain_tells_what_would_change_the_answer(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table names each unknown fact, the values and what would be said; nothing of it is JSON or a rule's name."""
+    monkeypatch.setenv("COLUMNS", "400")
+    given = {"nen_status": "confirmed", "primary_site": "pancreas", "differentiation": "well", "metastases": []}
+    ran = command("explain", "--facts", "-", stdin=json.dumps({"facts": given, "orders": ["mri-abd-pel-wwo"]}))
+    assert (ran.status, ran.err) == (0, "")
+    table = ran.out[ran.out.index("What would change this answer") : ran.out.index("rules that fired")]
+    for words in (
+        "Ki-67",
+        "above 20 %",
+        "NET G3",
+        "non mr conditional",
+        "order 1: MRI is contraindicated by a device on record (SAF-01, critical)",
+        "scenario: surveillance after complete resection",
+    ):
+        assert words in table, words
+
+
 def test_explain_reads_a_bundle(command: Command, tmp_path: Path) -> None:
     """For a Bundle the facts name the resources they come from."""
     path = tmp_path / "bundle.json"

@@ -13,7 +13,7 @@ from cds_service.cards.wording import evidence_lines
 from cds_service.clinical.contradictions import assess_chart
 from cds_service.consult import Consulted
 from cds_service.domain.facts import FACTS
-from cds_service.domain.findings import PatientFacts
+from cds_service.domain.findings import PatientFacts, WhatIf
 from cds_service.explain import print_assessment
 from cds_service.interchange import assessment_object
 from cds_service.knowledge import load_knowledge
@@ -59,7 +59,7 @@ def shown(chart: PatientFacts) -> tuple[str, str]:
     assessed = assess_chart(chart, (), KNOWLEDGE)
     out = StringIO()
     print_assessment(Console(file=out, width=400), Consulted("x", assessed, KNOWLEDGE), TODAY)
-    return str(assessment_object(assessed.assessment, assessed.chart, KNOWLEDGE)), out.getvalue()
+    return str(assessment_object(assessed.assessment, assessed.chart, KNOWLEDGE, WhatIf())), out.getvalue()
 
 
 def sized(number: str, millimetres: float, when: int, site: str) -> Resource:

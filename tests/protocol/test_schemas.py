@@ -372,6 +372,8 @@ def test_the_vocabularies_of_the_schema_are_those_of_the_service() -> None:
     assert definitions["rating"]["enum"] == list(terms.RATINGS)
     assert definitions["followupStatus"]["enum"] == list(terms.FOLLOWUP_STATUS)
     assert definitions["system"]["enum"] == list(terms.STAGING_SYSTEMS)
+    assert definitions["change"]["properties"]["what"]["enum"] == list(terms.CHANGES)
+    assert definitions["wouldChange"]["properties"]["level"]["enum"] == list(terms.LEVELS)
     assert definitions["factName"]["enum"] == list(FACTS)
     assert members["grade"]["properties"]["who2010"]["enum"] == [*terms.WHO2010, None]
     assert members["grade"]["properties"]["who2019"]["enum"] == [*terms.WHO2019, None]
