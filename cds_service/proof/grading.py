@@ -96,7 +96,7 @@ def _monotone(
                 if given and more:
                     trial.expect(
                         rank[more[edition]] >= rank[given[edition]],
-                        state | unit,
+                        {**state, **unit},
                         f"{edition}: no lower grade than {given[edition]} with {index} = {higher:g}",
                         more[edition],
                         RULES,

@@ -8,7 +8,7 @@ A safety rule about an order is *fired*, *open* (neither true nor false, and a f
   cleared.
 
 ``implant = unknown`` is a device on record without MR safety information. It is a value that a rule of its own speaks
-about (SAF-02), and it is refined by every other word: the question is on the card when a rule about the same fact fires.
+about (SAF-02), and every other word refines it: the question is on the card when a rule about the same fact fires.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from functools import cached_property
 from typing import Any, Final
 
 from cds_service.clinical.assess import assess
+from cds_service.clinical.conditions import evaluate
+from cds_service.clinical.situation import order_situation
 from cds_service.domain.facts import FACTS, Facts
 from cds_service.domain.findings import Order
-from cds_service.clinical.situation import order_situation
 from cds_service.domain.terms import CRITICAL, NAMES, ORDER_SIGNALS
 from cds_service.knowledge.model import ClassRow, Condition, FollowupRow, Knowledge, Rule, SafetyRow
 from cds_service.proof.axes import Axes, axes, limits, numbers
-from cds_service.proof.explore import FAULTS, grid, size
+from cds_service.proof.explore import Failed, attempt, grid, size
 from cds_service.proof.findings import Proof, Trial
 from cds_service.proof.selection import patients
 
@@ -38,7 +39,7 @@ SCHEDULED: Final = ("pnet-post-resection-surveillance", "pnet-non-liver-dominant
 UNSCHEDULED: Final = ("pnet-initial-staging", "out-of-scope")
 _SIGNALS: Final = ("followup_trigger", "order_too_early")
 """Signals that stand for facts of the course of the disease."""
-_COLUMNS: Final = {"order_abdominal", "order_sstr"}
+_COLUMNS: Final = ("order_abdominal", "order_sstr")
 """What an order is to the schedule."""
 
 
@@ -49,22 +50,27 @@ def safety(knowledge: Knowledge) -> tuple[Proof, Proof]:
     scenarios = patients(knowledge)
     for rule in knowledge.safety:
         if rule.row.enabled:
-            for told, patient, own in _backgrounds(rule, scenarios, knowledge):
-                table = _Table(rule, told, patient, own, knowledge)
+            tables = [_Table(rule, *found, knowledge) for found in _backgrounds(rule, scenarios, knowledge)]
+            for table in tables:
                 table.critical_findings_stay(stays)
                 table.unknown_speaks(speaks)
+                if rule.row.severity == CRITICAL:
+                    table.fires_as_in(tables[0], stays)
     return stays.proof(), speaks.proof()
 
 
 def _kinds_of_order(rule: Rule[SafetyRow], knowledge: Knowledge) -> tuple[Order, ...]:
-    """One order of each kind that the rule tells apart, the one with the fewest attributes: no other rule asks for it."""
-    signals = sorted(ORDER_SIGNALS.intersection(rule.condition.names) | (_COLUMNS if _is_timed(rule) else set()))
+    """One order of each kind that the rule tells apart: the one with the fewest attributes, of which least is asked."""
+    condition = rule.condition
+    tests = [test for part in (condition.when, *condition.any) for test in part if test.name in ORDER_SIGNALS]
     kinds: dict[Key, Order] = {}
     studies = sorted(knowledge.procedures.values(), key=lambda study: len(study.attributes))
     every = frozenset().union(*(study.attributes for study in studies))
     for order in (*(Order(study.key, study.key) for study in studies), Order("another study", None, attributes=every)):
         seen = order_situation({"order_intent": None, "days_since_same_procedure": None}, order, knowledge)
-        kinds.setdefault(tuple(seen.get(signal) for signal in signals), order)
+        columns = [seen[name] for name in _COLUMNS] if _is_timed(rule) else []
+        told_apart = (evaluate(Condition((test,)), seen).value for test in tests)
+        kinds.setdefault((*columns, *told_apart), order)
     return tuple(kinds.values())
 
 
@@ -78,12 +84,11 @@ def _backgrounds(
     """Patients to try a rule on, and the facts to vary.
 
     What else is on record is nothing, or every other safety fact in two ways; nothing alone where a signal already
-    brings many facts.
+    brings many facts. Critical rules are tried in every scenario.
     """
     signals = rule.condition.names.intersection(_SIGNALS)
-    for scenario in SCHEDULED if _is_timed(rule) else UNSCHEDULED[:1] if signals else UNSCHEDULED:
-        if scenario not in scenarios:
-            continue
+    tried = SCHEDULED if _is_timed(rule) else UNSCHEDULED[:1] if signals else UNSCHEDULED
+    for scenario in scenarios if rule.row.severity == CRITICAL else [name for name in tried if name in scenarios]:
         own = _schedule_axes(scenario, knowledge) if _is_timed(rule) else _facts_of(rule, knowledge)
         others = {name: found for name, found in _safety_axes(knowledge).items() if name not in own}
         for place in (0,) if signals else (0, 1, -1):
@@ -158,7 +163,9 @@ class _Table:
         return {tuple(state.values()): self._findings(state) for state in grid(self.axes)}
 
     def _findings(self, state: State) -> Mapping[str, Mapping[str, str]]:
-        answer = assess(replace(self.patient, **state), self.orders, self.knowledge)
+        answer = attempt(lambda: assess(replace(self.patient, **state), self.orders, self.knowledge))
+        if isinstance(answer, Failed):
+            return {order.id: {} for order in self.orders}
         return {order.order.id: {found.rule: found.severity for found in order.safety} for order in answer.orders}
 
     def steps(self, key: Key) -> Iterator[tuple[str, Key]]:
@@ -190,6 +197,20 @@ class _Table:
                             order,
                         )
 
+    def fires_as_in(self, other: _Table, trial: Trial) -> None:
+        """The rule fires whatever else is on record, and whatever the scenario."""
+        rule = self.rule.row.id
+        for key, by_order in self.fired.items():
+            for order, findings in by_order.items():
+                trial.expect(
+                    rule in findings or rule not in other.fired[key][order],
+                    self.state(key),
+                    f"{rule} fired, as with {other.told['scenario']} and other facts unknown",
+                    "no such finding",
+                    (rule,),
+                    order,
+                )
+
     def unknown_speaks(self, trial: Trial) -> None:
         """Where some value of what is unknown makes the rule fire, it is fired, or open and reported."""
         trial.covered(size(self.axes) * len(self.orders), size(self.axes))
@@ -219,7 +240,9 @@ class _Table:
     def _asked(self, key: Key, order: Order, telling: Iterable[str]) -> bool:
         """Whether one of the facts is reported as missing for this order alone, or a rule about its open word fires."""
         state = dict(zip(self.axes, key, strict=True))
-        answer = assess(replace(self.patient, **state), (order,), self.knowledge)
+        answer = attempt(lambda: assess(replace(self.patient, **state), (order,), self.knowledge))
+        if isinstance(answer, Failed):
+            return False
         about = {
             name
             for rule in self.knowledge.safety

@@ -71,7 +71,9 @@ def _unread_facts_do_not_matter(
         full = {name: values[place] for name, values in asked.items()} | dict(run.facts)
         again = scenario(full, knowledge)
         same = (again.name, again.rule) == (outcome.name, outcome.rule)
-        trial.expect(same, full, f"{outcome.name} as without the facts not read", again.name, [outcome.rule, again.rule])
+        trial.expect(
+            same, full, f"{outcome.name} as without the facts not read", again.name, [outcome.rule, again.rule]
+        )
 
 
 def _defaults_hold(

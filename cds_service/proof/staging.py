@@ -28,7 +28,7 @@ from cds_service.proof.specified import Specified, specified
 State = dict[str, Any]
 
 NO_VALUE: Final = (None, "TX", "NX")
-KINDS: Final = {
+KINDS: Final[Mapping[str, State]] = {
     "net": {"differentiation": "well"},
     "carcinoma": {"differentiation": "poor"},
     "undetermined": {"grade_2019": "high-grade-undetermined"},
@@ -56,7 +56,7 @@ class _Site:
 
     def stage(self, state: State) -> tuple[Staging | Failed, Mapping[str, Any]]:
         """The stage of a state, and the situation that rows saw."""
-        state = {"nen_status": "confirmed", "primary_site": self.site} | KINDS[self.kind] | state
+        state = {"nen_status": "confirmed", "primary_site": self.site, **KINDS[self.kind], **state}
         signals = {"grade_2019": state.pop("grade_2019", None)}
         facts = with_defaults(Facts(**state))
         situation = patient_situation(facts, (), self.knowledge) | signals
@@ -138,10 +138,8 @@ class _Site:
 
     def grouped(self, system: str, stage: Stage, told: State) -> None:
         """The group that T, N and M have; with M unknown none, and the one for M0 as a condition (TNM-25)."""
-        if stage.m is None:
-            expected = (None, stage_group(self.site, system, stage.t, stage.n, "M0", self.knowledge)[0])
-        else:
-            expected = (stage_group(self.site, system, stage.t, stage.n, stage.m, self.knowledge)[0], None)
+        group = stage_group(self.site, system, stage.t, stage.n, stage.m or "M0", self.knowledge)[0]
+        expected = (group, None) if stage.m else (None, group)
         found = (stage.stage, stage.stage_if_m0)
         self.trial.expect(found == expected, told, f"stage and stage if M0 {expected}", found, ["TNM-25"])
 

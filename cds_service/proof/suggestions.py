@@ -99,7 +99,7 @@ class _Order:
         self._expect(study == first, f"{first}, the first of the list that is not blocked", study, "SUG-02")
 
     def _nothing_suggested(self) -> None:
-        """Due where the order is not acceptable and a source rates something better; exhausted only if all is blocked."""
+        """Right where the order is acceptable or nothing is rated better; exhausted only if all is blocked."""
         better = [
             key
             for key, other in self.by_study.items()

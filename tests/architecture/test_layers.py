@@ -21,7 +21,7 @@ LAYERS: Final = (
     {"knowledge", "protocol"},
     {"clinical", "service", "http_client", "store"},
     {"interchange", "fhir", "fhir_profiles"},
-    {"consult", "cards", "issuing", "subjects"},
+    {"consult", "cards", "issuing", "subjects", "proof"},
     {"hooks"},
     {"pipeline"},
     {"web"},
@@ -59,7 +59,7 @@ ONLY_IN: Final = {
 FHIR_MODELS: Final = "fhir_profiles/resources.py"
 """The only importer of fhir.resources."""
 
-PURE: Final = ("domain", "knowledge", "clinical", "cards", "hooks")
+PURE: Final = ("domain", "knowledge", "clinical", "proof", "cards", "hooks")
 WORLDLY: Final = frozenset(
     {
         "asyncio",
