@@ -4,7 +4,8 @@ Two values that no test tells apart are the same value for every rule, so one of
 value of every axis.
 
 * a number: every bound, one value in each band between the bounds, one below the lowest and one above the highest;
-* a word: one for each group of words that occur in the same operands; the words no test names are one such group;
+* a word: one for each group of words that occur in the same operands; the words no test names are one such group, and
+  the word ``unknown`` is always its own;
 * a list: every set made of one word of each group, and the empty list;
 * a flag: true and false.
 """
@@ -24,6 +25,9 @@ Axes = Mapping[str, tuple[Any, ...]]
 
 OTHER_WORD = "any-other-word"
 """Stands for every word of an open vocabulary that no test names."""
+
+UNKNOWN_WORD = "unknown"
+"""On record, but not what it is. Always a value of its own, whether a row names it or not."""
 
 _ALONE = (Op.CONTAINS_ALL,)
 """Tests for which words of one operand are not interchangeable."""
@@ -72,7 +76,7 @@ def words(spec: FactSpec, tests: Iterable[Test]) -> tuple[str, ...]:
     named = sorted(frozenset().union(*(test.operand for test in tests)))
     groups: dict[tuple[object, ...], str] = {}
     for word in spec.words or (*named, OTHER_WORD):
-        groups.setdefault(tuple(_role(word, test) for test in tests), word)
+        groups.setdefault((word == UNKNOWN_WORD, *(_role(word, test) for test in tests)), word)
     return tuple(groups.values())
 
 

@@ -93,7 +93,7 @@ def _monotone(
             higher = _next(state, index, axes, knowledge)
             more = found[tuple((state | {index: higher}).values())] if higher is not None else None
             for edition, rank in RANKS.items():
-                if given and more:
+                if given and more and given[edition] in rank and more[edition] in rank:
                     trial.expect(
                         rank[more[edition]] >= rank[given[edition]],
                         {**state, **unit},

@@ -25,7 +25,7 @@ from cds_service.domain.facts import FACTS, Facts
 from cds_service.domain.findings import Order
 from cds_service.domain.terms import CRITICAL, NAMES, ORDER_SIGNALS
 from cds_service.knowledge.model import ClassRow, Condition, FollowupRow, Knowledge, Rule, SafetyRow
-from cds_service.proof.axes import Axes, axes, limits, numbers
+from cds_service.proof.axes import UNKNOWN_WORD, Axes, axes, limits, numbers
 from cds_service.proof.explore import Failed, attempt, grid, size
 from cds_service.proof.findings import Proof, Trial
 from cds_service.proof.selection import patients
@@ -33,7 +33,6 @@ from cds_service.proof.selection import patients
 State = dict[str, Any]
 Key = tuple[Any, ...]
 
-UNKNOWN_WORD: Final = "unknown"
 SCHEDULED: Final = ("pnet-post-resection-surveillance", "pnet-non-liver-dominant-followup")
 """Scenarios for which a source states an interval without regard to treatment."""
 UNSCHEDULED: Final = ("pnet-initial-staging", "out-of-scope")
