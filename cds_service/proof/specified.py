@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -14,6 +14,8 @@ from cds_service.knowledge.loader import parse_condition
 from cds_service.knowledge.model import Condition
 
 _FILE = "undetermined.toml"
+KINDS: Final = ("net", "carcinoma", "undetermined")
+"""Kinds of tumour that systems are chosen by (TNM-34)."""
 
 
 class _Systems(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

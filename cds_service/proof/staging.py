@@ -17,23 +17,23 @@ from cds_service.clinical.staging import Staging, stage_group
 from cds_service.clinical.staging import staging as staged
 from cds_service.domain.facts import FACTS, Facts
 from cds_service.domain.findings import Stage
-from cds_service.domain.terms import STAGING_SYSTEMS
 from cds_service.knowledge.model import Condition, Knowledge, Op, Test
 from cds_service.proof.axes import Axes, axes, limits, numbers
 from cds_service.proof.explore import Failed, attempt, grid
 from cds_service.proof.findings import Proof, Trial
+from cds_service.proof.groups import groups
 from cds_service.proof.rows import unfolded
 from cds_service.proof.specified import Specified, specified
 
 State = dict[str, Any]
 
 NO_VALUE: Final = (None, "TX", "NX")
-KINDS: Final[Mapping[str, State]] = {
+TUMOURS: Final[Mapping[str, State]] = {
     "net": {"differentiation": "well"},
     "carcinoma": {"differentiation": "poor"},
     "undetermined": {"grade_2019": "high-grade-undetermined"},
 }
-"""A tumour of each kind that systems are chosen by (TNM-34)."""
+"""A tumour of each kind."""
 OTHERS: Final[Mapping[str, State]] = {
     "T": {"nodes": "negative", "metastases": ()},
     "N": {"size_mm": 15.0, "depth": "submucosa", "extension": (), "metastases": ()},
@@ -56,7 +56,7 @@ class _Site:
 
     def stage(self, state: State) -> tuple[Staging | Failed, Mapping[str, Any]]:
         """The stage of a state, and the situation that rows saw."""
-        state = {"nen_status": "confirmed", "primary_site": self.site, **KINDS[self.kind], **state}
+        state = {"nen_status": "confirmed", "primary_site": self.site, **TUMOURS[self.kind], **state}
         signals = {"grade_2019": state.pop("grade_2019", None)}
         facts = with_defaults(Facts(**state))
         situation = patient_situation(facts, (), self.knowledge) | signals
@@ -74,7 +74,7 @@ class _Site:
 
     def told(self, state: State, system: str = "") -> State:
         """The state as a counter-example shows it."""
-        return {"primary_site": self.site, **({"system": system} if system else {}), **KINDS[self.kind], **state}
+        return {"primary_site": self.site, **({"system": system} if system else {}), **TUMOURS[self.kind], **state}
 
     def along(self, axis: str) -> dict[tuple[str | None, ...], State]:
         """Try every state of one axis; a state for each combination of what the systems say."""
@@ -190,7 +190,7 @@ def staging(knowledge: Knowledge) -> Proof:
     trial = Trial("staging", "T, N, M and stage total, undetermined only where specified")
     rows = unfolded(knowledge)
     fired: set[tuple[str, str]] = set()
-    for site, kind in product(specified().sites, KINDS):
+    for site, kind in product(specified().sites, TUMOURS):
         part = _Site(trial, site, kind, rows)
         if part.systems:
             part.together({axis: part.along(axis) for axis in OTHERS})
@@ -200,56 +200,10 @@ def staging(knowledge: Knowledge) -> Proof:
         else:
             part.stage({"size_mm": 15.0, "metastases": ()})
         fired |= {(site, row) for row in part.fired}
-    for site, system in _tables():
-        fired |= {(site, row) for row in _groups(trial, site, system, rows)}
+    fired |= groups(trial, rows)
     _rows_reached(trial, fired, rows)
     _primary_system(trial, rows)
     return trial.proof()
-
-
-def _tables() -> Iterator[tuple[str, str]]:
-    """Every site with every system that it has for some kind of tumour."""
-    for site in specified().sites:
-        for system in STAGING_SYSTEMS:
-            if any(system in specified().systems(site, kind) for kind in KINDS):
-                yield site, system
-
-
-def _groups(trial: Trial, site: str, system: str, knowledge: Knowledge) -> set[str]:
-    """Every T with every N and M: one group, none exactly where the specification has none; the rows that gave one."""
-    rule, open_pairs = specified().no_stage(site, system)
-    fired: set[str] = set()
-    for t, n, m in product(*(_categories(site, system, axis, knowledge) for axis in OTHERS)):
-        trial.covered()
-        found, row = stage_group(site, system, t, n, m, knowledge)
-        if row:
-            fired.add(row)
-        told = {"primary_site": site, "system": system, "T": t, "N": n, "M": m}
-        if m != "M0":
-            trial.expect(found == "IV", told, "IV", found or "undetermined", [rule])
-            continue
-        is_open = f"{t} {n}" in open_pairs
-        trial.expect(found is None or not is_open, told, "undetermined", found, [rule])
-        trial.expect(found is not None or is_open, told, "a stage group", "undetermined", [rule])
-        _one_group(trial, site, system, told, knowledge)
-    return fired
-
-
-def _categories(site: str, system: str, axis: str, knowledge: Knowledge) -> list[str]:
-    """What an axis can say: the values of its rows, and those that have no row."""
-    said = {rule.row.value for rule in knowledge.staging.get((site, system, axis), ())}
-    bare = {value[:-1] for value in said if value[-1:].isalpha() and value[1:2].isdigit() and axis == "T"}
-    return sorted(said | bare | {"T": {"TX", "T0"}, "N": {"NX"}, "M": set()}[axis])
-
-
-def _one_group(trial: Trial, site: str, system: str, told: State, knowledge: Knowledge) -> None:
-    """No two rows give different groups to the same categories."""
-    given: dict[str, str] = {}
-    for rule in knowledge.staging.get((site, system, "stage"), ()):
-        row = rule.row
-        if all(not names or told[axis] in names for axis, names in (("T", row.t), ("N", row.n), ("M", row.m))):
-            given[row.id] = row.value
-    trial.expect(len(set(given.values())) <= 1, told, "one stage group", ", ".join(given.values()), given)
 
 
 def _rows_reached(trial: Trial, fired: set[tuple[str, str]], knowledge: Knowledge) -> None:
