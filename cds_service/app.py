@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from uuid import uuid4
 
 from flask import Flask
 
-from cds_service.knowledge import Knowledge, load_knowledge
+from cds_service.fhir.client import Read, read
+from cds_service.fhir.policy import ReadPolicy, read_policy
+from cds_service.knowledge import Knowledge, knowledge_at, load_knowledge, load_site
 from cds_service.pipeline import Parts
 from cds_service.service import HookService
 from cds_service.settings import Settings, load_settings
 from cds_service.store.base import Store
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
+from cds_service.store.pseudonym import patient_pseudonym
 from cds_service.store.sql import SqlStore
-from cds_service.web import demo, ops, problems
+from cds_service.web import demo, feedback, guideline, ops, problems
 from cds_service.web import services as cds_services
+from fhir_profiles.drafts import check_tracer
 from fhir_profiles.synthetic import synthetic_patients
 from fhir_profiles.terminology import Terminology, load_terminology
 from hooks import SERVICES
@@ -32,6 +37,7 @@ def create_app(
     store: Store | None = None,
     today: Callable[[], date] = date.today,
     new_id: Callable[[], str] = lambda: str(uuid4()),
+    read: Read = read,
 ) -> Flask:
     """The WSGI application.
 
@@ -39,18 +45,64 @@ def create_app(
         KnowledgeError, TerminologyError, SettingsError, StoreError: the service cannot start; the message says why.
     """
     settings = settings or load_settings()
-    knowledge = knowledge or load_knowledge()
+    terminology = terminology or load_terminology()
+    knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    parts = Parts(knowledge, terminology or load_terminology(), today, new_id)
-    app = Flask(__name__)
+    parts = Parts(knowledge, terminology, today, new_id, settings.public_base, policy_of(settings), read)
+    pseudonym = partial(patient_pseudonym, hash_key(settings, store))
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
     problems.register(app)
-    app.register_blueprint(cds_services.blueprint(services, parts, store, lambda: datetime.now(UTC)))
+    app.register_blueprint(cds_services.blueprint(services, parts, store, now, pseudonym))
+    app.register_blueprint(feedback.blueprint(services, store, now, comments=settings.store_comments))
     app.register_blueprint(ops.blueprint(knowledge, store))
+    app.register_blueprint(guideline.blueprint(knowledge, today, settings.public_base))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
+    store.release()
     return app
+
+
+def hash_key(settings: Settings, store: Store) -> bytes:
+    """The key of the patient hashes: the site's own or, without one, a random one the store keeps."""
+    return settings.hash_key.get_secret_value().encode() if settings.hash_key else store.pseudonym_key()
+
+
+def knowledge_for(site_file: str, terminology: Terminology) -> Knowledge:
+    """The knowledge as it holds at the site of a site file.
+
+    Raises:
+        SiteError: the site file cannot be used.
+    """
+    if not site_file:
+        return load_knowledge()
+    site = load_site(site_file)
+    knowledge = knowledge_at(site)
+    check_tracer(knowledge.order_writing, terminology)
+    return knowledge
+
+
+def policy_of(settings: Settings) -> ReadPolicy:
+    """The FHIR servers that may be read, as configured.
+
+    Raises:
+        SettingsError: a server or a range of addresses cannot be used.
+    """
+    return read_policy(
+        servers=settings.fhir_servers,
+        open_servers=settings.fhir_open_servers,
+        networks=settings.fhir_networks,
+        any_loopback=settings.demo,
+        seconds=settings.fhir_seconds,
+        max_pages=settings.fhir_max_pages,
+        max_bytes=settings.fhir_max_bytes,
+        ca_file=settings.fhir_ca_file,
+    )
 
 
 def open_store(settings: Settings) -> Store:

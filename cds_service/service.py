@@ -63,6 +63,7 @@ class Consultation:
         failed: inputs the EHR reported an error for.
         planned: procedure keys of imaging that is already ordered.
         bookings: proposed appointments for imaging.
+        public_url: base URL under which clients reach this service; empty when it is not known.
     """
 
     patient_id: str
@@ -77,6 +78,7 @@ class Consultation:
     failed: tuple[str, ...] = ()
     planned: frozenset[str] = frozenset()
     bookings: tuple[Booking, ...] = ()
+    public_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cds_service.errors import SettingsError
@@ -19,11 +19,40 @@ class Settings(BaseSettings):
         "sqlite:///var/pnet-cds.sqlite", description="Where consults are recorded; an SQLAlchemy URL."
     )
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Largest request body, in bytes.")
+    site_file: str = Field("", description="Site policy (TOML); empty for none.")
     demo: bool = Field(default=False, description="Open demo mode: no client authentication, loopback only.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s?#<>\"]+$",
+        description="Base URL under which clients reach the service, for links on cards; without it there are none.",
+    )
     threads: int = Field(4, ge=1, le=64, description="Threads that answer calls.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that answer calls, each with its own threads.")
+    hash_key: SecretStr | None = Field(
+        None, min_length=16, description="Secret key of the patient hashes; unset: a random one the store keeps."
+    )
+    store_comments: bool = Field(default=False, description="Keep clinicians' own words in feedback.")
+    retention_days: int = Field(
+        0, ge=0, le=99_999, description="Age in days at which db purge deletes; 0 keeps everything."
+    )
+    fhir_servers: str = Field("", description="FHIR servers that may be read with a call's token: base URLs.")
+    fhir_open_servers: str = Field("", description="FHIR servers that may be read without a token: base URLs.")
+    fhir_networks: str = Field("", description="Ranges of addresses, not public, where FHIR servers may be.")
+    fhir_ca_file: str = Field("", description="Certificate authorities to trust for FHIR servers; a PEM file.")
+    fhir_seconds: float = Field(3.0, gt=0, le=30, description="Time for all reads of one call together.")
+    fhir_max_pages: int = Field(100, ge=1, description="Most pages read for one input.")
+    fhir_max_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Most bytes read in one call, decompressed.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
+
+    @property
+    def public_base(self) -> str:
+        """Base URL for links on cards, without a slash at the end; empty when none is known."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}" if self.demo else ""
 
     @property
     def sqlite_path(self) -> Path | None:

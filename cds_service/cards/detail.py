@@ -7,8 +7,8 @@ from typing import Final
 from cds_service.cards import wording
 from cds_service.cards.markdown import escape, reference, section, table
 from cds_service.clinical.situation import SIGNAL_NEEDS
-from cds_service.domain.findings import DraftOrder, OrderAssessment
-from cds_service.domain.terms import NOT_RATED, USUALLY_NOT_APPROPRIATE
+from cds_service.domain.findings import DraftOrder, OrderAssessment, RatedStudy
+from cds_service.domain.terms import LACK_WORDS, NOT_RATED, USUALLY_NOT_APPROPRIATE
 from cds_service.knowledge.model import Knowledge, Row, SafetyRow, SelectionRow
 from cds_service.protocol.response import Link
 from cds_service.service import Consultation
@@ -74,7 +74,7 @@ def rating(order: OrderAssessment, knowledge: Knowledge) -> str:
     """What the rating is, who reports it, and what it rests on."""
     scenario = knowledge.scenarios[order.scenario]
     if order.rating == NOT_RATED:
-        text = f"**Not rated** for {scenario.label}. {statement(order.rating_rule, knowledge)}"
+        text = f"**Not rated** for {scenario.label}. {statement(order.rating_row, knowledge)}"
         return text + " This is not a judgement against the study."
     row = knowledge.ratings.get((order.scenario, order.order.procedure or "")) or _row(order.rating_rule, knowledge)
     reported = wording.reported_by(row, knowledge)
@@ -139,7 +139,7 @@ def alternatives(order: OrderAssessment, knowledge: Knowledge) -> str:
             knowledge.procedures[study.procedure].label,
             wording.RATING[study.rating],
             study.radiation,
-            f"no: {', '.join(study.blocked_by)}" if study.blocked_by else "",
+            _for_patient(study),
         )
         for study in order.alternatives
         if study.rating != USUALLY_NOT_APPROPRIATE or study.procedure == order.order.procedure
@@ -147,6 +147,12 @@ def alternatives(order: OrderAssessment, knowledge: Knowledge) -> str:
     shown = table(("Study", "Rating as reported", "Radiation level", "For this patient"), rows)
     exhausted = "\n\n**No rated alternative is left for this patient.** " + statement("SUG-03", knowledge)
     return f"**Rated studies in this scenario**\n\n{shown}{exhausted if order.no_alternative else ''}" if shown else ""
+
+
+def _for_patient(study: RatedStudy) -> str:
+    """What speaks against a rated study here and now."""
+    against = ["not available here (site setting)"] if not study.available else []
+    return "; ".join([*against, *([f"no: {', '.join(study.blocked_by)}"] if study.blocked_by else [])])
 
 
 def order_advice(order: OrderAssessment, knowledge: Knowledge) -> str:
@@ -241,7 +247,11 @@ def data_problems(consultation: Consultation) -> str:
         about = f" for {wording.fact_name(skipped.fact)}" if skipped.fact else ""
         lines.append(f"Present but unusable{about}: {reference(skipped.source)}, {skipped.reason}")
     if consultation.chart.unavailable:
-        keys = ", ".join(consultation.chart.unavailable)
+        lacks = consultation.chart.lacks
+        keys = ", ".join(
+            f"{reference(key)} ({LACK_WORDS[lacks[key]]})" if key in lacks else key
+            for key in consultation.chart.unavailable
+        )
         lines.append(f"Not received in full, so what it holds is unknown and was not read as absent: {keys}")
     return section("About the data", lines)
 
@@ -257,12 +267,21 @@ def sources(rules: tuple[str, ...], knowledge: Knowledge) -> str:
     return section(f"Sources (knowledge {knowledge.version}, {knowledge.hash})", lines)
 
 
-def links(rules: tuple[str, ...], knowledge: Knowledge) -> tuple[Link, ...]:
-    """The cited publications that can be opened."""
-    found: dict[str, Link] = {}
+def links(rules: tuple[str, ...], consultation: Consultation, scenario: str) -> tuple[Link, ...]:
+    """The guideline text of the scenario, where its address is known, and the cited publications that can be opened."""
+    knowledge = consultation.knowledge
+    found = {link.url: link for link in guideline_links(consultation, scenario)}
     for rule in rules:
         row = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
         for source in knowledge.sources_of(row) if row else ():
             if source.url:
                 found.setdefault(source.url, Link(source.label, source.url))
     return tuple(found.values())
+
+
+def guideline_links(consultation: Consultation, scenario: str) -> tuple[Link, ...]:
+    """The page about a scenario; none when the address under which clients reach this service is not known."""
+    if not consultation.public_url:
+        return ()
+    label = f"Guideline: {consultation.knowledge.scenarios[scenario].label}"
+    return (Link(label, f"{consultation.public_url}/guideline/scenarios/{scenario}"),)

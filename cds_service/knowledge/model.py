@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from cds_service.domain.policy import OrderWriting, Windows
 from cds_service.errors import KnowledgeError
+from cds_service.knowledge.ranges import Range
+from cds_service.knowledge.site import DEFAULT_SITE, EngineeringDefault, FollowupProfile, Settings, Site
 
 Basis = Literal["seed", "public", "derived", "reading", "engineering-default"]
 Severity = Literal["critical", "warning", "info"]
@@ -35,24 +38,6 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     review_by: str
 
 
-class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A numeric band; the bounds that are absent do not limit."""
-
-    above: float | None = None
-    at_least: float | None = None
-    below: float | None = None
-    at_most: float | None = None
-
-    def holds(self, value: float) -> bool:
-        """Whether the value lies in the band, without rounding."""
-        return (
-            (self.above is None or value > self.above)
-            and (self.at_least is None or value >= self.at_least)
-            and (self.below is None or value < self.below)
-            and (self.at_most is None or value <= self.at_most)
-        )
-
-
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every row carries.
 
@@ -63,6 +48,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         cite: ``"<source key>: <place>"``, at least one.
         basis: what the statement rests on.
         valid_from, valid_until: ISO dates between which the row applies; the end is exclusive.
+        executed_by: dotted name of the function that carries the rule out, where no table does.
+        see: rows or rules that carry it out, or that act on the same matter.
+        uses: engineering defaults whose value is part of the row; filled in when it loads.
     """
 
     id: str
@@ -74,6 +62,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     valid_until: str = ""
     checked: str = ""
     review_by: str = ""
+    executed_by: str = ""
+    see: list[str] = []
+    uses: list[str] = []
 
     @property
     def rule_id(self) -> str:
@@ -105,10 +96,11 @@ class ConditionalRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ScenarioRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A scenario; ``candidates`` are the scenarios it cannot tell apart."""
+    """A scenario; ``excludes`` says who is out, ``candidates`` are the scenarios it cannot tell apart."""
 
     scenario: str
     label: str
+    excludes: str = ""
     candidates: list[str] = []
 
 
@@ -284,7 +276,13 @@ class SstrInterval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class FollowupRow(ConditionalRow, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An interval in months; none when the source states none."""
+    """An interval in months; none when the source states none.
+
+    Attributes:
+        profile: the schedule the row belongs to; a row of no profile is part of every one.
+    """
+
+    profile: FollowupProfile | None = None
 
     interval: tuple[float, float] | None = None
     sstr: SstrInterval | None = None
@@ -319,6 +317,36 @@ class PrincipleRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     liver_tumour_share_percent: float | None = None
     not_counted: list[str] = []
+    agents: list[str] = []
+    class_equivalence: bool = True
+
+
+class ContextRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A fact of the sources that decides nothing; the guideline text shows it.
+
+    Attributes:
+        topic: heading under which it stands.
+        scenarios: scenarios on whose pages it is shown.
+    """
+
+    topic: Literal["function", "modality", "radiation", "prognosis", "treatment", "response", "follow-up", "staging"]
+    scenarios: list[str] = []
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One change of the clinical content: what it is, and the rows or whole tables it concerns."""
+
+    text: str
+    rows: list[str] = []
+    tables: list[str] = []
+
+
+class Edition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The changes published under one label of the clinical content."""
+
+    version: str
+    date: str
+    change: list[Change]
 
 
 class Procedure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -329,6 +357,14 @@ class Procedure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     short: str
     modality: str
     attributes: frozenset[Literal["mr", "ionising", "gadolinium", "iodinated", "sstr", "abdominal", "chest"]]
+
+
+class AttributeRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An attribute that studies have while a switch is on."""
+
+    enabled: bool
+    attribute: Literal["iodinated", "chest"]
+    procedures: list[str]
 
 
 class Op(StrEnum):
@@ -432,10 +468,51 @@ class Knowledge:
     """Every row by its id."""
     rule_rows: Mapping[str, Row]
     """One row per rule id: what an explanation of the rule shows."""
+    settings: Settings
+    """The engineering defaults in force."""
+    engineering_defaults: Mapping[str, EngineeringDefault]
+    site: Site = DEFAULT_SITE
+    unavailable: frozenset[str] = frozenset()
+    """Studies that cannot be done at the site."""
+    context: tuple[ContextRow, ...] = ()
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """Table by row id."""
+    editions: tuple[Edition, ...] = ()
+    """Changes of the clinical content, newest first."""
     newest_start: str = ""
     """Latest ``valid_from`` of all rows; from that day on no row is still to come."""
     first_end: str = ""
     """Earliest ``valid_until`` of all rows; until that day no row has been replaced."""
+
+    @property
+    def attributes(self) -> Mapping[str, frozenset[str]]:
+        """Attributes of the studies by procedure key."""
+        return {key: procedure.attributes for key, procedure in self.procedures.items()}
+
+    @property
+    def windows(self) -> Windows:
+        """How long a record speaks for today."""
+        return Windows(
+            egfr_days=self.settings.number("egfr_window_days"),
+            pregnancy_days=self.settings.number("pregnancy_status_window_days"),
+            pregnancy_test_days=self.settings.number("pregnancy_test_window_days"),
+            treatment_cycle_days=self.settings.number("treatment_cycle_days"),
+            chromogranin_rise_factor=self.settings.number("chromogranin_rise_factor"),
+        )
+
+    @property
+    def order_writing(self) -> OrderWriting:
+        """How suggested orders are written."""
+        return OrderWriting(self.site.orders.code_systems, self.site.studies.sstr_tracer)
+
+    @property
+    def site_agent(self) -> str:
+        """Ligand of the SSTR PET tracer that the site uses."""
+        return self.site.studies.sstr_tracer.rpartition("-")[2]
+
+    def set_by_site(self, row: Row) -> bool:
+        """Whether a value that the site set is part of the row."""
+        return not self.settings.changed.isdisjoint(row.uses)
 
     def sources_of(self, row: Row) -> tuple[Source, ...]:
         """The sources a row cites, in the order cited."""
@@ -469,6 +546,7 @@ class Knowledge:
             safety=_kept(self.safety, out),
             staging_warnings=_kept(self.staging_warnings, out),
             followup=_kept(self.followup, out),
+            context=tuple(row for row in self.context if row.id not in out),
         )
 
     @property

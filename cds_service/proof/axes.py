@@ -18,7 +18,8 @@ from typing import Any
 
 from cds_service.domain.facts import FactSpec, Kind
 from cds_service.domain.terms import NAMES
-from cds_service.knowledge.model import Condition, Op, Range, Test
+from cds_service.knowledge.model import Condition, Op, Test
+from cds_service.knowledge.ranges import Range
 
 Axes = Mapping[str, tuple[Any, ...]]
 """The values to try, by name of the fact or signal; ``None`` is unknown."""

@@ -40,7 +40,7 @@ def _groups(trial: Trial, site: str, system: str, knowledge: Knowledge) -> set[s
         trial.covered()
         found, row = stage_group(site, system, t, n, m, knowledge)
         if row:
-            fired.add(row)
+            fired.add(row.id)
         told = {"primary_site": site, "system": system, "T": t, "N": n, "M": m}
         if m != "M0":
             trial.expect(found == "IV", told, "IV", found or "undetermined", [rule])

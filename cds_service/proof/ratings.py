@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import partial
 
 from cds_service.clinical.imaging import rating
 from cds_service.domain.terms import NOT_RATED, RATINGS
@@ -14,17 +15,15 @@ from cds_service.errors import KnowledgeError
 from cds_service.knowledge.model import Knowledge, RatingRow
 from cds_service.proof.explore import Failed, attempt
 from cds_service.proof.findings import Proof, Trial
-from cds_service.proof.rows import unfolded
 
 
 def ratings(knowledge: Knowledge) -> Proof:
     """Every study has one category at most in every scenario on every day, and the answer is the row in force."""
     trial = Trial("ratings", "no rating conflicts, on any day")
-    rows = unfolded(knowledge)
     reached: set[str] = set()
     for day in days(knowledge):
-        reached |= _on(trial, day, rows)
-    for row in rows.rating_rows:
+        reached |= _on(trial, day, knowledge)
+    for row in knowledge.rating_rows:
         trial.expect(row.id in reached, {}, "a day and a study that the row rates", "none: the row is dead", [row.id])
     return trial.proof()
 
@@ -47,19 +46,25 @@ def _on(trial: Trial, day: date, knowledge: Knowledge) -> set[str]:
     for scenario in that_day.scenarios:
         for study in (None, *that_day.procedures):
             trial.covered()
-            found = attempt(lambda scenario=scenario, study=study: rating(scenario, study, that_day))  # type: ignore[misc]
+            found = attempt(partial(rating, scenario, study, that_day, _named_agent(that_day)))
             facts = {"day": day.isoformat(), "scenario": scenario}
             if isinstance(found, Failed):
                 trial.expect(False, facts, "a category or not-rated", found.reason, order=study)
                 continue
-            reached.add(found[1])
-            trial.expect(found[0] in RATINGS, facts, f"one of {', '.join(RATINGS)}", found[0], [found[1]], study)
+            category, row = found
+            reached.add(row.id)
+            trial.expect(category in RATINGS, facts, f"one of {', '.join(RATINGS)}", category, [row.id], study)
             candidates = that_day.scenarios[scenario].candidates
             if candidates:
-                _agreed(trial, facts, study, found[0], candidates, that_day)
+                _agreed(trial, facts, study, category, candidates, that_day)
             else:
-                _in_force(trial, facts, study, found[0], _rows(scenario, study, day, knowledge))
+                _in_force(trial, facts, study, category, _rows(scenario, study, day, knowledge))
     return reached
+
+
+def _named_agent(knowledge: Knowledge) -> str | None:
+    """A ligand that the sources name: without class equivalence no other one is rated (RAT-07)."""
+    return next(iter(knowledge.principles["RAT-07"].agents), None)
 
 
 def _rows(scenario: str, study: str | None, day: date, knowledge: Knowledge) -> list[RatingRow]:
@@ -83,6 +88,6 @@ def _agreed(
     trial: Trial, facts: dict[str, str], study: str | None, found: str, candidates: list[str], knowledge: Knowledge
 ) -> None:
     """RAT-04: the category that all candidate scenarios give, else none."""
-    given = {rating(name, study, knowledge)[0] for name in candidates}
+    given = {rating(name, study, knowledge, _named_agent(knowledge))[0] for name in candidates}
     expected = given.pop() if len(given) == 1 else NOT_RATED
     trial.expect(found == expected, facts, f"{expected}, as {' and '.join(candidates)} say", found, ["RAT-04"], study)

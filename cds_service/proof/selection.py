@@ -19,7 +19,6 @@ from cds_service.knowledge.model import Knowledge
 from cds_service.proof.axes import Axes, axes
 from cds_service.proof.explore import Failed, Run, explore
 from cds_service.proof.findings import Proof, Trial
-from cds_service.proof.rows import unfolded
 
 DEFAULTS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(NOT_TRUE_UNLESS_RECORDED, False),
@@ -33,20 +32,20 @@ DEFAULTS: Final[Mapping[str, Any]] = {
 def selection(knowledge: Knowledge) -> Proof:
     """Every state gets exactly one scenario, and every row of the list is of use."""
     trial = Trial("scenario-selection", "scenario selection total and deterministic")
-    rows = unfolded(knowledge)
-    asked = _axes(rows)
+    asked = _axes(knowledge)
     decided: set[str] = set()
     reached: set[str] = set()
-    for run in explore(lambda situation: scenario(situation, rows), asked):
+    for run in explore(lambda situation: scenario(situation, knowledge), asked):
         trial.covered(run.states)
         if isinstance(run.outcome, Failed):
-            trial.expect(False, run.facts, "one scenario", f"none ({run.outcome.reason})", _read_by(rows, run.facts))
+            found = f"none ({run.outcome.reason})"
+            trial.expect(False, run.facts, "one scenario", found, _read_by(knowledge, run.facts))
             continue
-        decided.add(run.outcome.rule)
+        decided.add(run.outcome.row)
         reached.add(run.outcome.name)
-        _unread_facts_do_not_matter(trial, run, run.outcome, asked, rows)
-        _defaults_hold(trial, run.facts, run.outcome, asked, rows)
-    for rule in rows.selection:
+        _unread_facts_do_not_matter(trial, run, run.outcome, asked, knowledge)
+        _defaults_hold(trial, run.facts, run.outcome, asked, knowledge)
+    for rule in knowledge.selection:
         trial.expect(rule.row.id in decided, {}, "a state that the row decides", "none: the row is dead", [rule.row.id])
     for name in SCENARIOS:
         trial.expect(name in reached, {}, f"a state that leads to {name}", "none", ["SEL-01", "SEL-11"])
@@ -70,10 +69,8 @@ def _unread_facts_do_not_matter(
     for place in (1, -1):
         full = {name: values[place] for name, values in asked.items()} | dict(run.facts)
         again = scenario(full, knowledge)
-        same = (again.name, again.rule) == (outcome.name, outcome.rule)
-        trial.expect(
-            same, full, f"{outcome.name} as without the facts not read", again.name, [outcome.rule, again.rule]
-        )
+        same = (again.name, again.row) == (outcome.name, outcome.row)
+        trial.expect(same, full, f"{outcome.name} as without the facts not read", again.name, [outcome.row, again.row])
 
 
 def _defaults_hold(
@@ -88,7 +85,7 @@ def _defaults_hold(
                 facts,
                 f"{counted.name}, because {name} not recorded counts as {default} (SEL-0)",
                 outcome.name,
-                [outcome.rule, counted.rule],
+                [outcome.row, counted.row],
             )
 
 

@@ -22,7 +22,6 @@ from cds_service.proof.axes import Axes, axes, limits, numbers
 from cds_service.proof.explore import Failed, attempt, grid
 from cds_service.proof.findings import Proof, Trial
 from cds_service.proof.groups import groups
-from cds_service.proof.rows import unfolded
 from cds_service.proof.specified import Specified, specified
 
 State = dict[str, Any]
@@ -65,7 +64,7 @@ class _Site:
         if isinstance(answer, Failed):
             self.trial.expect(False, self.told(state), "a stage, or none", f"no answer ({answer.reason})")
         else:
-            self.fired.update(answer.rules)
+            self.fired.update(row.id for row in answer.rows)
             found = sorted(answer.tnm)
             self.trial.expect(
                 found == sorted(self.systems), self.told(state), f"systems {sorted(self.systems)}", found, ["TNM-34"]
@@ -188,10 +187,9 @@ class _Site:
 def staging(knowledge: Knowledge) -> Proof:
     """Every site in every system that it has."""
     trial = Trial("staging", "T, N, M and stage total, undetermined only where specified")
-    rows = unfolded(knowledge)
     fired: set[tuple[str, str]] = set()
     for site, kind in product(specified().sites, TUMOURS):
-        part = _Site(trial, site, kind, rows)
+        part = _Site(trial, site, kind, knowledge)
         if part.systems:
             part.together({axis: part.along(axis) for axis in OTHERS})
             part.recorded()
@@ -200,9 +198,9 @@ def staging(knowledge: Knowledge) -> Proof:
         else:
             part.stage({"size_mm": 15.0, "metastases": ()})
         fired |= {(site, row) for row in part.fired}
-    fired |= groups(trial, rows)
-    _rows_reached(trial, fired, rows)
-    _primary_system(trial, rows)
+    fired |= groups(trial, knowledge)
+    _rows_reached(trial, fired, knowledge)
+    _primary_system(trial, knowledge)
     return trial.proof()
 
 

@@ -34,7 +34,8 @@ _LATER, _SOONER = "ct-cap-w", "ct-abd-pel-w"
 def suggestions(knowledge: Knowledge) -> Proof:
     """Every scenario, every study, every state of the facts that block studies."""
     trial = Trial("suggestions", "suggestions safe, usually appropriate and never the order")
-    orders = (*(Order(key, key) for key in knowledge.procedures), Order("another study", None))
+    studies = (Order(key, key, agent=knowledge.site_agent) for key in knowledge.procedures)
+    orders = (*studies, Order("another study", None))
     for scenario, patient in patients(knowledge).items():
         for state in grid(blocking_facts(knowledge)):
             trial.covered(len(orders))
@@ -73,6 +74,7 @@ class _Order:
         self.by_study = by_study
         preference = knowledge.preferences.get(order.scenario)
         self.preferred = preference.preference if preference else []
+        self.absent = knowledge.unavailable
         self.row = preference.id if preference else "SUG-05"
 
     def judge(self) -> None:
@@ -93,7 +95,7 @@ class _Order:
         self._expect(appropriate, f"{study} {USUALLY_APPROPRIATE}", better.rating, better.rating_rule)
         self._expect(study != self.order.order.procedure, "another study than the one ordered", study, "SUG-06")
         sooner = self.by_study.get(_SOONER)
-        passed = sooner is None or sooner.blocked_by or sooner is self.order
+        passed = sooner is None or sooner.blocked_by or sooner is self.order or _SOONER in self.absent
         self._expect(study != _LATER or passed, f"{_SOONER} before {_LATER}", study, "SUG-04")
         first = next((key for key in self._left() if not self.by_study[key].blocked_by), None)
         self._expect(study == first, f"{first}, the first of the list that is not blocked", study, "SUG-02")
@@ -103,7 +105,7 @@ class _Order:
         better = [
             key
             for key, other in self.by_study.items()
-            if other.rating == USUALLY_APPROPRIATE and other is not self.order
+            if other.rating == USUALLY_APPROPRIATE and other is not self.order and key not in self.absent
         ]
         due = better and not (self.order.rating in _ACCEPTABLE and not self.order.blocked_by)
         self._expect(
@@ -113,7 +115,7 @@ class _Order:
         self._expect(not self.order.no_alternative or not free, f"one of {free} suggested", "no alternative", "SUG-03")
 
     def _left(self) -> list[str]:
-        return [key for key in self.preferred if key != self.order.order.procedure]
+        return [key for key in self.preferred if key != self.order.order.procedure and key not in self.absent]
 
     def _expect(self, holds: object, expected: str, found: object, rule: str) -> None:
         name = self.order.order.procedure or self.order.order.id

@@ -22,7 +22,7 @@ from tests.calling import OverHttp
 from tests.cli.conftest import Command, Ran
 from tests.proof.altered import rating_row, rerated
 
-COMMANDS = ("assess", "call", "check", "explain", "serve")
+COMMANDS = ("assess", "audit", "call", "check", "db", "explain", "feedback", "serve")
 FACTS = {
     "nen_status": "confirmed",
     "primary_site": "pancreas",
@@ -109,7 +109,7 @@ def test_check_shows_what_does_not_hold(command: Command, monkeypatch: pytest.Mo
     knowledge = load_knowledge()
     again = rating_row(knowledge, "R01-06", id="R01-06.again", rating="may-be-appropriate")
     broken = rerated(knowledge, *knowledge.rating_rows, again)
-    monkeypatch.setattr("cds_service.cli.load_knowledge", lambda: broken)
+    monkeypatch.setattr("cds_service.cli._knowledge", lambda _site: broken)
     monkeypatch.setattr("cds_service.cli.proving", lambda given: iter([ratings(given)]))  # the others take long
     ran = command("check", *(["--json"] if as_json else []))
     assert ran.status == 1
@@ -138,11 +138,14 @@ def test_explain_tells_what_fired_and_what_nearly_fired(command: Command, monkey
     for word in (
         "Assessment one",
         "Ki-67",
-        "SEL-10",
-        "WHO 2019 NET-G2",
-        "eus: usually not appropriate (R01-06)",
-        "suggested instead: mri-abd-pel-wwo",
-        "Rules that fired",
+        "Scenario: initial staging [SCN-01]",
+        "the staging question comes first. [SEL-10d]",
+        "WHO 2019/2022 NET G2",
+        "Order 1: Endoscopic ultrasound",
+        "Rating: usually not appropriate for initial staging",
+        "it serves diagnosis and the T category. [R01-06]",
+        "Suggested instead: MRI abdomen and pelvis without and with IV contrast",
+        "Grade: rules that fired",
         "Rules that nearly fired",
         "tumour size",
     ):
@@ -182,7 +185,8 @@ def test_explain_shows_no_markup_of_others(command: Command) -> None:
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The settings of the machine are left out, a database would be made in a folder of the test, logs stay as set."""
     before = structlog.get_config()
-    for name in ("DEMO", "HOST", "PORT", "DATABASE_URL", "THREADS", "LOG_LEVEL", "MAX_BODY_BYTES"):
+    names = "DEMO HOST PORT DATABASE_URL WORKERS THREADS LOG_LEVEL MAX_BODY_BYTES PUBLIC_URL"
+    for name in names.split():
         monkeypatch.delenv(f"PNET_CDS_{name}", raising=False)
     monkeypatch.setenv("PNET_CDS_DATABASE_URL", f"sqlite:///{tmp_path}/serve.sqlite")
     yield
@@ -217,7 +221,17 @@ def test_the_host_of_the_environment_is_checked_as_well(command: Command, monkey
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "0"), ("PORT", "70000"), ("THREADS", "0"), ("LOG_LEVEL", "loud"), ("MAX_BODY_BYTES", "1")],
+    [
+        ("PORT", "0"),
+        ("PORT", "70000"),
+        ("THREADS", "0"),
+        ("WORKERS", "0"),
+        ("LOG_LEVEL", "loud"),
+        ("MAX_BODY_BYTES", "1"),
+        ("HASH_KEY", "too-short"),
+        ("RETENTION_DAYS", "-7"),
+        ("STORE_COMMENTS", "perhaps"),
+    ],
 )
 def test_a_setting_that_cannot_be_used_is_named(
     command: Command, monkeypatch: pytest.MonkeyPatch, name: str, value: str
@@ -228,6 +242,7 @@ def test_a_setting_that_cannot_be_used_is_named(
     assert (ran.status, ran.out) == (1, "")
     assert f"PNET_CDS_{name}" in ran.err
     assert "[settings-invalid]" in ran.err
+    assert "too-short" not in ran.err
 
 
 def test_all_bad_settings_are_named_at_once(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

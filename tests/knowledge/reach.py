@@ -8,9 +8,11 @@ rules they belong to. What the conditions were asked about is put together again
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
 
 from cds_service.clinical.assess import assess
 from cds_service.clinical.conditions import evaluate
@@ -27,8 +29,7 @@ from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Assessment, Order
 from cds_service.interchange import read_facts, read_orders
 from cds_service.knowledge import Knowledge, load_knowledge
-from cds_service.knowledge.model import Condition, Rule, Test
-from cds_service.proof.rows import unfolded
+from cds_service.knowledge.model import Condition, Row, Rule, Test
 from tests.cases_loader import Case, clinical_cases, plain_cases
 
 INDEPENDENT: Final = ("overlay", "advice", "safety", "staging_warnings")
@@ -37,6 +38,7 @@ LISTS: Final = ("selection", "followup", "staging")
 """Tables of which the first true row is applied."""
 OUT_OF_SCOPE: Final = "out-of-scope"
 
+RowT = TypeVar("RowT", bound=Row)
 Situation = Mapping[str, Any]
 
 
@@ -86,6 +88,28 @@ class Unit(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.row} ({', '.join(dict.fromkeys(test.name for test in self.tests))})"
+
+
+def own_rule(row: RowT) -> RowT:
+    """The row as a rule of its own."""
+    return msgspec.structs.replace(row, rule="")
+
+
+def _own_rules(rules: tuple[Rule[Any], ...]) -> tuple[Rule[Any], ...]:
+    return tuple(replace(rule, row=own_rule(rule.row)) for rule in rules)
+
+
+def unfolded(knowledge: Knowledge) -> Knowledge:
+    """The same knowledge with every row a rule of its own."""
+    return replace(
+        knowledge,
+        ratings={key: own_rule(row) for key, row in knowledge.ratings.items()},
+        preferences={key: own_rule(row) for key, row in knowledge.preferences.items()},
+        staging={key: _own_rules(rules) for key, rules in knowledge.staging.items()},
+        selection=_own_rules(knowledge.selection),
+        advice=_own_rules(knowledge.advice),
+        followup=_own_rules(knowledge.followup),
+    )
 
 
 @cache

@@ -10,7 +10,8 @@ import pytest
 
 from cds_service.domain.terms import USUALLY_NOT_APPROPRIATE
 from cds_service.knowledge import Knowledge
-from cds_service.knowledge.model import Band, BandRow, ClassRow, Range
+from cds_service.knowledge.model import Band, BandRow, ClassRow
+from cds_service.knowledge.ranges import Range
 from cds_service.proof import Proof
 from cds_service.proof.findings import CounterExample
 from cds_service.proof.grading import grading
