@@ -23,6 +23,7 @@ from cds_service.http_client import get_json, post_json
 from cds_service.installation import check_installation
 from cds_service.knowledge import Knowledge
 from cds_service.observability import configure_logging
+from cds_service.proof import Proof, proving
 from cds_service.settings import Settings, load_settings
 from fhir_profiles.terminology import load_terminology
 
@@ -189,10 +190,14 @@ def call(slug: str, hook: str | None, url: str, as_json: bool) -> None:
 
 
 @cli.command()
+@click.option("--quick", is_flag=True, help="Leave out the proof of the tables, which takes about twenty seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @_site
-def check(as_json: bool, site: str) -> None:
-    """Check installation, guideline tables, code tables and what is written. Exit status 1 if anything is wrong."""
+def check(quick: bool, as_json: bool, site: str) -> None:
+    """Check installation, guideline tables, code tables and what is written, and prove that the tables hold together.
+
+    Exit status 1 if anything is wrong.
+    """
     check_installation()
     knowledge, terminology = _knowledge(site), load_terminology()
     problems = find_problems(knowledge, terminology)
@@ -206,9 +211,7 @@ def check(as_json: bool, site: str) -> None:
         "past_review": overdue(knowledge, date.today()),
         "problems": problems,
     }
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
+    if not as_json:
         click.echo(
             f"knowledge {knowledge.version} ({knowledge.hash}): {result['rows']} rows for {result['rules']} rules\n"
             f"every row cites one of {result['sources']} sources\n"
@@ -218,7 +221,23 @@ def check(as_json: bool, site: str) -> None:
         )
         for problem in problems:
             click.echo(f"  {problem}")
-    sys.exit(int(bool(problems)))
+    proofs = _proofs(knowledge, quick, shown=not as_json)
+    if as_json:
+        result["proofs"] = None if quick else [proof.as_object() for proof in proofs]
+        click.echo(json.dumps(result))
+    sys.exit(int(bool(problems) or any(proof.counter_examples for proof in proofs)))
+
+
+def _proofs(knowledge: Knowledge, quick: bool, shown: bool) -> list[Proof]:
+    """Prove the tables, saying each property as soon as it is tried."""
+    proofs: list[Proof] = []
+    for proof in () if quick else proving(knowledge.on(date.today())):
+        proofs.append(proof)
+        if shown:
+            click.echo(str(proof))
+            for example in proof.counter_examples:
+                click.echo("  does not hold for\n" + "".join(f"    {line}\n" for line in example.lines()))
+    return proofs
 
 
 for group in (audit, db, feedback):

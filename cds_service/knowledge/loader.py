@@ -214,7 +214,7 @@ class _Reader:
         for name in row.missing:
             if name not in FACTS:
                 raise KnowledgeError(f"{where}: missing names {name!r}, which is not a fact")
-        return m.Condition(tuple(_tests(where, row.when)), tuple(tuple(_tests(where, part)) for part in row.any))
+        return parse_condition(where, row.when, row.any)
 
 
 def _row_named_by(error: Exception, data: bytes) -> str:
@@ -236,6 +236,15 @@ def _check_day(where: str, name: str, value: str) -> None:
         same = False
     if not same:
         raise KnowledgeError(f"{where}: {name} {value!r} is not a date (YYYY-MM-DD)")
+
+
+def parse_condition(where: str, when: Mapping[str, Any], parts: Iterable[Mapping[str, Any]] = ()) -> m.Condition:
+    """A condition as tables write it.
+
+    Raises:
+        KnowledgeError: a name, an operator or a word is not one of ours; the message begins with ``where``.
+    """
+    return m.Condition(tuple(_tests(where, when)), tuple(tuple(_tests(where, part)) for part in parts))
 
 
 def _tests(where: str, part: Mapping[str, Any]) -> Iterator[m.Test]:

@@ -21,7 +21,7 @@ LAYERS: Final = (
     {"knowledge", "protocol"},
     {"clinical", "service", "http_client", "store"},
     {"interchange", "fhir", "fhir_profiles"},
-    {"consult", "cards", "issuing", "reports", "subjects"},
+    {"consult", "cards", "issuing", "proof", "reports", "subjects"},
     {"hooks"},
     {"pipeline"},
     {"web", "commands"},
@@ -62,7 +62,7 @@ ONLY_IN: Final = {
 FHIR_MODELS: Final = "fhir_profiles/resources.py"
 """The only importer of fhir.resources."""
 
-PURE: Final = ("domain", "knowledge", "clinical", "cards", "hooks", "reports")
+PURE: Final = ("domain", "knowledge", "clinical", "proof", "cards", "hooks", "reports")
 WORLDLY: Final = frozenset(
     {
         "asyncio",

@@ -191,7 +191,7 @@ def test_every_import_is_a_declared_dependency(wheel: Path) -> None:
 
 def test_the_check_passes_beside_decoys(installed: Installed) -> None:
     """Started by its command from a folder with ``hooks/``, the service is its own, with the same knowledge."""
-    ran = installed.run(installed.command, "check", "--json")
+    ran = installed.run(installed.command, "check", "--quick", "--json")
     assert (ran.returncode, ran.stderr) == (0, "")
     knowledge = load_knowledge()
     assert json.loads(ran.stdout)["knowledge"] == {"version": knowledge.version, "hash": knowledge.hash}
@@ -199,7 +199,7 @@ def test_the_check_passes_beside_decoys(installed: Installed) -> None:
 
 def test_a_decoy_that_wins_is_said(installed: Installed) -> None:
     """Started in a way that puts the folder first, the command stops and says which package comes from where."""
-    ran = installed.run(installed.python, "-m", "cds_service", "check")
+    ran = installed.run(installed.python, "-m", "cds_service", "check", "--quick")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert "[installation-mixed]" in ran.stderr
     assert str(installed.decoys) in ran.stderr
@@ -210,11 +210,11 @@ def test_a_decoy_of_hooks_alone_is_said(installed: Installed, tmp_path: Path) ->
     (tmp_path / "hooks").mkdir()
     (tmp_path / "hooks" / "__init__.py").write_text("", encoding="utf-8")
     beside = Installed(installed.python, installed.command, installed.site, tmp_path)
-    ran = beside.run(installed.python, "-m", "cds_service", "check")
+    ran = beside.run(installed.python, "-m", "cds_service", "check", "--quick")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert "[installation-mixed]" in ran.stderr
     assert str(tmp_path) in ran.stderr
-    safe = beside.run(installed.python, "-m", "cds_service", "check", PYTHONSAFEPATH="1")
+    safe = beside.run(installed.python, "-m", "cds_service", "check", "--quick", PYTHONSAFEPATH="1")
     assert (safe.returncode, safe.stderr) == (0, "")
 
 
@@ -236,7 +236,7 @@ def test_another_owner_of_a_name_is_said(installed: Installed) -> None:
     try:
         (other / "METADATA").write_text("Metadata-Version: 2.1\nName: other-hooks\nVersion: 1.0\n", encoding="utf-8")
         (other / "top_level.txt").write_text("hooks\n", encoding="utf-8")
-        ran = installed.run(installed.command, "check")
+        ran = installed.run(installed.command, "check", "--quick")
     finally:
         shutil.rmtree(other)
     assert (ran.returncode, ran.stdout) == (1, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +16,11 @@ import structlog
 from cds_service import __version__
 from cds_service.cli import cli
 from cds_service.knowledge import load_knowledge
+from cds_service.proof.ratings import ratings
 from fhir_profiles.synthetic import synthetic_patients
 from tests.calling import OverHttp
 from tests.cli.conftest import Command, Ran
+from tests.proof.altered import rating_row, rerated
 
 COMMANDS = ("assess", "audit", "call", "check", "db", "explain", "feedback", "serve")
 FACTS = {
@@ -70,7 +73,7 @@ def test_a_mistyped_command_is_a_usage_error(command: Command, arguments: tuple[
 
 def test_check_counts_what_is_loaded(command: Command) -> None:
     """The check says version, hash and counts, in words and as JSON, and ends with exit status 0."""
-    ran = command("check", "--json")
+    ran = command("check", "--quick", "--json")
     assert ran.status == 0
     counted = json.loads(ran.out)
     knowledge = load_knowledge()
@@ -78,10 +81,50 @@ def test_check_counts_what_is_loaded(command: Command) -> None:
     assert counted["rows"] == len(knowledge.rows)
     assert counted["sources"] == len(knowledge.sources)
     assert counted["codes"] > counted["concepts"] > 0
-    words = command("check")
+    words = command("check", "--quick")
     assert words.status == 0
     for value in (knowledge.version, knowledge.hash, counted["rows"], counted["codes"]):
         assert str(value) in words.out
+
+
+def test_check_proves_the_tables(command: Command) -> None:
+    """Every property is said with its states, each holds, and the exit status is 0."""
+    ran = command("check")
+    assert (ran.status, ran.err) == (0, "")
+    said = re.findall(r"^(.+): ([\d,]+) states$", ran.out, re.MULTILINE)
+    assert len(said) == 7
+    assert said[0] == ("scenario selection total and deterministic", said[0][1])
+    assert "does not hold" not in ran.out
+
+
+def test_check_without_the_proof_says_nothing_about_it(command: Command) -> None:
+    """What was not tried is null and not an empty list."""
+    assert json.loads(command("check", "--quick", "--json").out)["proofs"] is None
+    assert "states" not in command("check", "--quick").out
+
+
+@pytest.mark.parametrize("as_json", [True, False], ids=["json", "words"])
+def test_check_shows_what_does_not_hold(command: Command, monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
+    """A second rating of a study ends with exit status 1 and a counter-example that a person can read."""
+    knowledge = load_knowledge()
+    again = rating_row(knowledge, "R01-06", id="R01-06.again", rating="may-be-appropriate")
+    broken = rerated(knowledge, *knowledge.rating_rows, again)
+    monkeypatch.setattr("cds_service.cli._knowledge", lambda _site: broken)
+    monkeypatch.setattr("cds_service.cli.proving", lambda given: iter([ratings(given)]))  # the others take long
+    ran = command("check", *(["--json"] if as_json else []))
+    assert ran.status == 1
+    if as_json:
+        (proof,) = json.loads(ran.out)["proofs"]
+        assert proof["property"] == "ratings"
+        assert proof["counter_examples"][0]["rules"] == ["R01-06", "R01-06.again"]
+    else:
+        for line in (
+            "does not hold for",
+            "scenario = pnet-initial-staging",
+            "order: eus",
+            "rules: R01-06, R01-06.again",
+        ):
+            assert line in ran.out
 
 
 # --- explain ----------------------------------------------------------------------------------------------------------
