@@ -8,15 +8,19 @@ from uuid import uuid4
 
 from flask import Flask
 
+from cds_service.auth.gate import Fetcher, Gate
+from cds_service.errors import SettingsError
+from cds_service.http_client import get_bounded
 from cds_service.knowledge import Knowledge, load_knowledge
 from cds_service.pipeline import Parts
 from cds_service.service import HookService
 from cds_service.settings import Settings, load_settings
 from cds_service.store.base import Store
+from cds_service.store.clients import ClientStore, open_clients
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
 from cds_service.store.sql import SqlStore
-from cds_service.web import demo, ops, problems
+from cds_service.web import access, cors, demo, edge, ops, problems
 from cds_service.web import services as cds_services
 from fhir_profiles.synthetic import synthetic_patients
 from fhir_profiles.terminology import Terminology, load_terminology
@@ -30,6 +34,8 @@ def create_app(
     knowledge: Knowledge | None = None,
     terminology: Terminology | None = None,
     store: Store | None = None,
+    clients: ClientStore | None = None,
+    fetch: Fetcher = get_bounded,
     today: Callable[[], date] = date.today,
     new_id: Callable[[], str] = lambda: str(uuid4()),
 ) -> Flask:
@@ -39,18 +45,48 @@ def create_app(
         KnowledgeError, TerminologyError, SettingsError, StoreError: the service cannot start; the message says why.
     """
     settings = settings or load_settings()
+    require_public_url(settings)
     knowledge = knowledge or load_knowledge()
     store = store or open_store(settings)
     parts = Parts(knowledge, terminology or load_terminology(), today, new_id)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    edge.register(app, settings)
     problems.register(app)
+    _admit(app, settings, clients, fetch)
     app.register_blueprint(cds_services.blueprint(services, parts, store, lambda: datetime.now(UTC)))
     app.register_blueprint(ops.blueprint(knowledge, store))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
     return app
+
+
+def require_public_url(settings: Settings) -> None:
+    """Refuse to run for others without the address tokens are issued for.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if not settings.demo and settings.public_url is None:
+        raise SettingsError(
+            "PNET_CDS_PUBLIC_URL: needed to check the tokens of clients, such as https://cds.example.org; "
+            "to try the service without clients: pnet-cds serve --demo"
+        )
+
+
+def _admit(app: Flask, settings: Settings, clients: ClientStore | None, fetch: Fetcher) -> None:
+    """Open the demo to everybody, and anything else to registered clients only."""
+    if settings.demo:
+        access.open_to_everybody(app)
+        cors.allow_everybody(app)
+        return
+    clients = clients or open_clients(settings.database_url)
+    if not any(found.client.enabled and (found.keys or found.fetches) for found in clients.all()):
+        raise SettingsError("No client with a key is registered, so nobody could call: pnet-cds client add --help")
+    gate = Gate(clients, fetch, lambda: datetime.now(UTC), settings.token_skew_seconds)
+    access.protect(app, gate, settings.public_url or "", settings.rate_limit, settings.rate_limit_storage)
+    cors.allow_clients(app, clients.origins)
 
 
 def open_store(settings: Settings) -> Store:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from cds_service.clients import DEMO_CALLER, Caller
 from cds_service.clinical.contradictions import assess_chart
 from cds_service.domain.findings import DraftOrder, PatientFacts
 from cds_service.errors import PrefetchMissing
@@ -37,8 +38,8 @@ class Parts:
     new_id: Callable[[], str]
 
 
-def answer(service: HookService, body: bytes, parts: Parts) -> Outcome:
-    """Answer one call to one service.
+def answer(service: HookService, body: bytes, parts: Parts, caller: Caller = DEMO_CALLER) -> Outcome:
+    """Answer one call of a client to one service.
 
     Raises:
         RequestError: the call cannot be answered as it came in.
@@ -56,7 +57,7 @@ def answer(service: HookService, body: bytes, parts: Parts) -> Outcome:
     chart = _chart(request, orders.all, received, service, parts)
     if chart.deceased or (not chart.nen_evidence and chart.facts.nen_status is not None):
         return nothing_to_say(request, parts.new_id)
-    consultation = _consult(request, orders, bookings, chart, received, parts)
+    consultation = _consult(request, orders, bookings, chart, received, parts, caller)
     cards = service.respond(consultation) if chart.nen_evidence else ()
     return issue(cards, consultation, request, parts.new_id)
 
@@ -68,6 +69,7 @@ def _consult(
     chart: PatientFacts,
     received: Received,
     parts: Parts,
+    caller: Caller,
 ) -> Consultation:
     """Assess the chart and put together what a hook may choose from."""
     ordered = with_history(orders.all, chart.days_since)
@@ -86,6 +88,7 @@ def _consult(
         failed=tuple(key for key, state in received.states.items() if state is State.ERROR),
         planned=planned_studies(received.resources, parts.terminology),
         bookings=bookings,
+        caller=caller,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from cds_service.clients import DEMO_CALLER, Caller
 from cds_service.domain.findings import Assessment, DraftOrder, PatientFacts
 from cds_service.knowledge.model import Knowledge
 from cds_service.protocol.response import Card
@@ -63,6 +64,7 @@ class Consultation:
         failed: inputs the EHR reported an error for.
         planned: procedure keys of imaging that is already ordered.
         bookings: proposed appointments for imaging.
+        caller: the client that asks, with its settings.
     """
 
     patient_id: str
@@ -77,6 +79,7 @@ class Consultation:
     failed: tuple[str, ...] = ()
     planned: frozenset[str] = frozenset()
     bookings: tuple[Booking, ...] = ()
+    caller: Caller = DEMO_CALLER
 
 
 @dataclass(frozen=True, slots=True)

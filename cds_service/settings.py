@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cds_service.addresses import base_url, rate
 from cds_service.errors import SettingsError
 
 
@@ -23,7 +24,24 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
     threads: int = Field(4, ge=1, le=64, description="Threads that answer calls.")
+    public_url: str | None = Field(
+        None, description="Address clients call, such as https://cds.example.org; tokens are issued for it."
+    )
+    token_skew_seconds: int = Field(60, ge=0, le=300, description="How far clocks of clients may be off, in seconds.")
+    rate_limit: str = Field("600/minute", description="Calls allowed per client, or per address without one.")
+    rate_limit_storage: str = Field("memory://", description="Where calls are counted: memory:// or a redis:// URL.")
+    trusted_proxies: int = Field(0, ge=0, le=5, description="Proxies in front whose X-Forwarded headers are believed.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
+
+    @field_validator("public_url")
+    @classmethod
+    def _base(cls, given: str | None) -> str | None:
+        return None if given is None else base_url(given)
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _rate(cls, given: str) -> str:
+        return rate(given)
 
     @property
     def sqlite_path(self) -> Path | None:

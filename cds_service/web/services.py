@@ -16,6 +16,7 @@ from cds_service.observability import logger
 from cds_service.pipeline import Parts, answer, prefetch_templates
 from cds_service.service import HookService
 from cds_service.store.base import CardRecord, ConsultRecord, Store
+from cds_service.web.access import current_caller
 
 _JSON = ("application/json", "application/fhir+json", "text/json")
 
@@ -29,7 +30,7 @@ def blueprint(services: tuple[HookService, ...], parts: Parts, store: Store, now
     @routes.get("/cds-services")
     def discover() -> Response:
         response = _json(document)
-        response.headers["Cache-Control"] = "public, max-age=300"
+        response.headers["Cache-Control"] = "private, max-age=300"
         return response
 
     @routes.post("/cds-services/<service_id>")
@@ -39,7 +40,7 @@ def blueprint(services: tuple[HookService, ...], parts: Parts, store: Store, now
             raise UnknownService("There is no such service here; GET /cds-services lists them.")
         _require_json(request.mimetype)
         started = time.perf_counter()
-        outcome = answer(service, _body(), parts)
+        outcome = answer(service, _body(), parts, current_caller())
         elapsed = (time.perf_counter() - started) * 1000
         _keep(store, _record(service, outcome, parts, now(), elapsed))
         _log(service, outcome, elapsed)

@@ -19,7 +19,7 @@ from fhir_profiles.synthetic import synthetic_patients
 from tests.calling import OverHttp
 from tests.cli.conftest import Command, Ran
 
-COMMANDS = ("assess", "call", "check", "explain", "serve")
+COMMANDS = ("assess", "call", "check", "client", "explain", "serve")
 FACTS = {
     "nen_status": "confirmed",
     "primary_site": "pancreas",

@@ -310,7 +310,7 @@ def test_a_store_that_fails_does_not_keep_the_answer_back(
     """The clinician is answered; the operator finds the failure in the log."""
     request = synthetic_request(SLUG, "order-sign", advertised)
     expected = without_ids(post(live, "order-sign", request).json())
-    service = InProcess(make_app(demo=False, store=_FullStore()))
+    service = InProcess(make_app(store=_FullStore()))
     with capture_logs() as lines:
         answer = post(service, "order-sign", request)
     assert without_ids(assert_valid_response(answer, request)) == expected
