@@ -84,6 +84,7 @@ def _admit(app: Flask, settings: Settings, clients: ClientStore | None, fetch: F
     clients = clients or open_clients(settings.database_url)
     if not any(found.client.enabled and (found.keys or found.fetches) for found in clients.all()):
         raise SettingsError("No client with a key is registered, so nobody could call: pnet-cds client add --help")
+    clients.release()
     gate = Gate(clients, fetch, lambda: datetime.now(UTC), settings.token_skew_seconds)
     access.protect(app, gate, settings.public_url or "", settings.rate_limit, settings.rate_limit_storage)
     cors.allow_clients(app, clients.origins)

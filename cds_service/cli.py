@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cds_service import __version__
 from cds_service.checks import find_problems, overdue
-from cds_service.client_commands import client
+from cds_service.commands.client import client
 from cds_service.consult import Consulted, from_bundle, from_facts
 from cds_service.errors import FactsError, PnetCdsError
 from cds_service.explain import print_assessment, print_cards

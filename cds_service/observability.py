@@ -36,6 +36,7 @@ def configure_logging(level: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.CallsiteParameterAdder({structlog.processors.CallsiteParameter.PROCESS}),
             redact,
             structlog.processors.JSONRenderer(sort_keys=True),
         ],

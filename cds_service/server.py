@@ -1,4 +1,4 @@
-"""Runs the application under gunicorn, one process with a few threads."""
+"""Runs the application under gunicorn: a few processes with a few threads each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Server(BaseApplication):
         """Set what the deployment decides."""
         options: dict[str, Any] = {
             "bind": f"{self._settings.host}:{self._settings.port}",
-            "workers": 1,
+            "workers": self._settings.workers,
             "worker_class": "gthread",
             "threads": self._settings.threads,
             "timeout": _TIMEOUT_SECONDS,

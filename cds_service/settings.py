@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
     threads: int = Field(4, ge=1, le=64, description="Threads that answer calls.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that answer calls, each with its own threads.")
     public_url: str | None = Field(
         None, description="Address clients call, such as https://cds.example.org; tokens are issued for it."
     )

@@ -50,6 +50,9 @@ class ClientStore(Protocol):
     def origins(self) -> frozenset[str]:
         """The origins of browser pages of all clients that are enabled."""
 
+    def release(self) -> None:
+        """Close idle connections, so that processes that are made from this one do not share them."""
+
     def claim_fetch(self, client_id: str, url: str, now: datetime, quiet_since: datetime) -> bool:
         """Take the right to fetch a key set; false when somebody tried after ``quiet_since``."""
 
@@ -65,6 +68,10 @@ class SqlClients:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+
+    def release(self) -> None:
+        """Close idle connections; the next use opens new ones."""
+        self.engine.dispose()
 
     # --- registration -------------------------------------------------------------------------------------------------
 

@@ -25,14 +25,14 @@ LAYERS: Final = (
     {"hooks"},
     {"pipeline"},
     {"web"},
-    {"explain", "app", "server", "installation", "checks", "client_commands", "cli", "__main__"},
+    {"explain", "app", "server", "installation", "checks", "commands", "cli", "__main__"},
 )
 """Rooms from the ground up; a room imports from the layers below its own."""
 
 WITHIN_A_LAYER: Final = {
     ("settings", "errors"): "the errors are at the very bottom",
     ("settings", "addresses"): "addresses have one grammar, in settings and for clients",
-    ("cli", "client_commands"): "the command client",
+    ("cli", "commands"): "the groups of commands",
     ("cli", "app"): "serve makes the application",
     ("cli", "server"): "serve runs it",
     ("cli", "explain"): "the command of that name",
@@ -55,7 +55,7 @@ ONLY_IN: Final = {
     "alembic": {"store"},
     "pydantic_settings": {"settings"},
     "structlog": {"observability"},
-    "click": {"cli", "client_commands"},
+    "click": {"cli", "commands"},
     "rich": {"explain", "cli"},
     "hooks": {"app"},
 }
@@ -91,7 +91,7 @@ WORLDLY: Final = frozenset(
 CLOCKS: Final = frozenset(
     {"date.today", "datetime.now", "datetime.today", "datetime.utcnow", "time.time", "time.localtime"}
 )
-CLOCK_ROOMS: Final = {"app", "cli", "client_commands"}
+CLOCK_ROOMS: Final = {"app", "cli", "commands"}
 
 NUMBERS: Final = {
     0: "nothing, none, first",
