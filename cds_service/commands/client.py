@@ -28,13 +28,14 @@ _LISTS = {
 }
 """Options that may be repeated, and what they set."""
 
+_PLACEMENTS = [placement.value for placement in PamaPlacement]
 _OPTIONS = (
     click.option("--jku", multiple=True, metavar="URL", help="Where its keys may be read from; https. Repeatable."),
     click.option("--tenant", multiple=True, help="A tenant it may speak for; none: tenants are not used. Repeatable."),
     click.option("--service", multiple=True, help="Id of a service it may call; none: all. Repeatable."),
     click.option("--fhir-server", multiple=True, metavar="URL", help="FHIR server read on its behalf. Repeatable."),
     click.option("--cors-origin", multiple=True, help="Origin of browser pages that may call. Repeatable."),
-    click.option("--pama", type=click.Choice(list(PamaPlacement)), help="Where ratings are put on an order."),
+    click.option("--pama", type=click.Choice(_PLACEMENTS), help="Where ratings are put on an order."),
     click.option("--site-file", metavar="FILE", help="Site policy for its calls."),
     click.option("--rate-limit", metavar="N/TIME", help="Calls in a time, such as 600/minute."),
 )
