@@ -11,7 +11,7 @@ from flask import Flask
 from cds_service.auth.gate import Fetcher, Gate
 from cds_service.errors import SettingsError
 from cds_service.http_client import get_bounded
-from cds_service.knowledge import Knowledge, load_knowledge
+from cds_service.knowledge import Knowledge, knowledge_at, load_knowledge, load_site
 from cds_service.pipeline import Parts
 from cds_service.service import HookService
 from cds_service.settings import Settings, load_settings
@@ -22,6 +22,7 @@ from cds_service.store.migrate import migrate
 from cds_service.store.sql import SqlStore
 from cds_service.web import access, cors, demo, edge, ops, problems
 from cds_service.web import services as cds_services
+from fhir_profiles.drafts import check_tracer
 from fhir_profiles.synthetic import synthetic_patients
 from fhir_profiles.terminology import Terminology, load_terminology
 from hooks import SERVICES
@@ -46,9 +47,10 @@ def create_app(
     """
     settings = settings or load_settings()
     require_public_url(settings)
-    knowledge = knowledge or load_knowledge()
+    terminology = terminology or load_terminology()
+    knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    parts = Parts(knowledge, terminology or load_terminology(), today, new_id)
+    parts = Parts(knowledge, terminology, today, new_id)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -88,6 +90,20 @@ def _admit(app: Flask, settings: Settings, clients: ClientStore | None, fetch: F
     gate = Gate(clients, fetch, lambda: datetime.now(UTC), settings.token_skew_seconds)
     access.protect(app, gate, settings.public_url or "", settings.rate_limit, settings.rate_limit_storage)
     cors.allow_clients(app, clients.origins)
+
+
+def knowledge_for(site_file: str, terminology: Terminology) -> Knowledge:
+    """The knowledge as it holds at the site of a site file.
+
+    Raises:
+        SiteError: the site file cannot be used.
+    """
+    if not site_file:
+        return load_knowledge()
+    site = load_site(site_file)
+    knowledge = knowledge_at(site)
+    check_tracer(knowledge.order_writing, terminology)
+    return knowledge
 
 
 def open_store(settings: Settings) -> Store:

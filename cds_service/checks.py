@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from cds_service.knowledge.model import Knowledge
-from fhir_profiles.drafts import CONCEPT_OF, suggested_order
+from fhir_profiles.drafts import CONCEPT_OF, suggested_orders
 from fhir_profiles.resources import problems
 from fhir_profiles.synthetic import resources, synthetic_patients
 from fhir_profiles.terminology import Terminology
@@ -33,8 +33,9 @@ def _unwritable(knowledge: Knowledge) -> list[str]:
 def _orders(knowledge: Knowledge, terminology: Terminology) -> list[str]:
     found: list[str] = []
     for key in CONCEPT_OF:
-        order = suggested_order(key, knowledge.procedures[key].label, "", {}, "check", terminology)
-        found += [f"suggested order for {key}: {problem}" for problem in problems(order)]
+        label = knowledge.procedures[key].label
+        for order in suggested_orders(key, label, "", {}, "check", terminology, knowledge.order_writing):
+            found += [f"suggested order for {key}: {problem}" for problem in problems(order)]
     return found
 
 

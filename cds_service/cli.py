@@ -19,7 +19,7 @@ from cds_service.errors import FactsError, PnetCdsError
 from cds_service.explain import print_assessment, print_cards
 from cds_service.http_client import get_json, post_json
 from cds_service.installation import check_installation
-from cds_service.knowledge import load_knowledge
+from cds_service.knowledge import Knowledge
 from cds_service.observability import configure_logging
 from cds_service.settings import Settings, load_settings
 from fhir_profiles.terminology import load_terminology
@@ -80,10 +80,10 @@ Stop with Ctrl-C.
 
 
 def _consultations(
-    facts: str | None, bundle: str | None, order: tuple[str, ...], as_of: date
+    facts: str | None, bundle: str | None, order: tuple[str, ...], as_of: date, site: str
 ) -> Iterator[Consulted | tuple[str | None, FactsError]]:
     """One consultation per object given; what does not fit is passed on as its error, and the rest goes on."""
-    knowledge = load_knowledge().on(as_of)
+    knowledge = _knowledge(site).on(as_of)
     if (facts is None) == (bundle is None):
         raise click.UsageError("Give either --facts or --bundle.")
     if bundle is not None:
@@ -95,6 +95,12 @@ def _consultations(
             yield from_facts(item, knowledge)
         except FactsError as error:
             yield (str(item.get("id")) if isinstance(item, dict) and "id" in item else None, error)
+
+
+def _knowledge(site: str) -> Knowledge:
+    from cds_service.app import knowledge_for  # noqa: PLC0415 - the web parts load only where they are needed
+
+    return knowledge_for(site or load_settings().site_file, load_terminology())
 
 
 def _read(path: str) -> Any:
@@ -115,6 +121,7 @@ _order = click.option(
 _as_of = click.option(
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Day to assess for, YYYY-MM-DD; default: today."
 )
+_site = click.option("--site", metavar="FILE", default="", help="Site policy (TOML); default: PNET_CDS_SITE_FILE.")
 
 
 @cli.command()
@@ -122,10 +129,11 @@ _as_of = click.option(
 @_bundle
 @_order
 @_as_of
-def assess(facts: str | None, bundle: str | None, order: tuple[str, ...], as_of: Any) -> None:
+@_site
+def assess(facts: str | None, bundle: str | None, order: tuple[str, ...], as_of: Any, site: str) -> None:
     """Print one assessment per line as JSON. Exit status 1 if any input did not fit."""
     failed = False
-    for result in _consultations(facts, bundle, order, as_of.date() if as_of else date.today()):
+    for result in _consultations(facts, bundle, order, as_of.date() if as_of else date.today(), site):
         if isinstance(result, Consulted):
             click.echo(json.dumps(result.as_object(), ensure_ascii=False))
             continue
@@ -141,11 +149,12 @@ def assess(facts: str | None, bundle: str | None, order: tuple[str, ...], as_of:
 @_bundle
 @_order
 @_as_of
-def explain(facts: str | None, bundle: str | None, order: tuple[str, ...], as_of: Any) -> None:
+@_site
+def explain(facts: str | None, bundle: str | None, order: tuple[str, ...], as_of: Any, site: str) -> None:
     """Print the same for people: facts with evidence, rules that fired, rules that nearly fired and on what."""
     console = Console()
     failed = False
-    for result in _consultations(facts, bundle, order, as_of.date() if as_of else date.today()):
+    for result in _consultations(facts, bundle, order, as_of.date() if as_of else date.today(), site):
         if isinstance(result, Consulted):
             print_assessment(console, result)
         else:
@@ -176,10 +185,11 @@ def call(slug: str, hook: str | None, url: str, as_json: bool) -> None:
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def check(as_json: bool) -> None:
+@_site
+def check(as_json: bool, site: str) -> None:
     """Check installation, guideline tables, code tables and what is written. Exit status 1 if anything is wrong."""
     check_installation()
-    knowledge, terminology = load_knowledge(), load_terminology()
+    knowledge, terminology = _knowledge(site), load_terminology()
     problems = find_problems(knowledge, terminology)
     result: dict[str, Any] = {
         "knowledge": {"version": knowledge.version, "hash": knowledge.hash},

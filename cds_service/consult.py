@@ -75,7 +75,8 @@ def from_bundle(
         encounter_id=encounter,
         today=today,
         terminology=terminology,
-        attributes={key: procedure.attributes for key, procedure in knowledge.procedures.items()},
+        attributes=knowledge.attributes,
+        windows=knowledge.windows,
         indications=indications(drafts, terminology),
     )
     orders = tuple(draft.order for draft in with_history(drafts, chart.days_since))

@@ -36,6 +36,12 @@ class SettingsError(PnetCdsError):
     slug = "settings-invalid"
 
 
+class SiteError(PnetCdsError):
+    """The site file cannot be used; the service does not start."""
+
+    slug = "site-invalid"
+
+
 class InstallationError(PnetCdsError):
     """The installed packages are not the ones of this distribution."""
 

@@ -16,6 +16,7 @@ from cds_service.consult import Consulted
 from cds_service.domain.facts import FACTS
 from cds_service.domain.findings import Assessment
 from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.site import shown
 
 _COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
 
@@ -37,6 +38,8 @@ def print_assessment(console: Console, consulted: Consulted) -> None:
         )
     console.print(_rules(assessment, knowledge))
     console.print(_nearly(assessment, knowledge))
+    if knowledge.site.hash:
+        console.print(_site(knowledge))
     for conflict in assessment.conflicts:
         console.print(
             Text(
@@ -83,8 +86,7 @@ def _rules(assessment: Assessment, knowledge: Knowledge) -> Table:
     for column in ("rule", "statement", "source"):
         table.add_column(column)
     for rule in assessment.rules:
-        row = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
-        if row is not None:
+        for row in wording.rows_behind(rule, assessment, knowledge):
             table.add_row(Text(rule), Text(row.statement), Text(wording.citation(row, knowledge)))
     return table
 
@@ -97,6 +99,21 @@ def _nearly(assessment: Assessment, knowledge: Knowledge) -> Table:
         row = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
         needs = ", ".join(wording.fact_name(name) for name in names)
         table.add_row(Text(rule), Text(needs), Text(row.statement if row else ""))
+    return table
+
+
+def _site(knowledge: Knowledge) -> Table:
+    table = Table(title=f"Site settings in force ({knowledge.site.name or 'unnamed site'})", title_justify="left")
+    for column in ("setting", "here", "otherwise", "decides"):
+        table.add_column(column)
+    for key in sorted(knowledge.settings.changed):
+        default = knowledge.engineering_defaults[key]
+        here, otherwise = shown(knowledge.settings.values[key]), shown(default.value)
+        table.add_row(Text(default.meaning), Text(here), Text(otherwise), Text(", ".join(default.rules)))
+    if knowledge.unavailable:
+        table.add_row(Text("Studies not available here"), Text(", ".join(sorted(knowledge.unavailable))), Text("none"))
+    if knowledge.site.followup.profile != "default":
+        table.add_row(Text("Follow-up profile"), Text(knowledge.site.followup.profile), Text("default"), Text("FUP-09"))
     return table
 
 

@@ -143,9 +143,18 @@ def assessment_object(assessment: Assessment, chart: PatientFacts, knowledge: Kn
             for name in FACTS
             if (value := getattr(facts, name)) is not None
         },
-        "rules": [{"id": rule, "cite": _citations(rule, knowledge)} for rule in assessment.rules],
-        "knowledge": {"version": knowledge.version, "hash": knowledge.hash},
+        "rules": [_rule(rule, assessment, knowledge) for rule in assessment.rules],
+        "knowledge": {"version": knowledge.version, "hash": knowledge.hash} | _site(knowledge),
     }
+
+
+def _site(knowledge: Knowledge) -> dict[str, Any]:
+    """What the site decided; nothing without a site file."""
+    site = knowledge.site
+    if not site.hash:
+        return {}
+    changed = {key: plain(knowledge.settings.values[key]) for key in sorted(knowledge.settings.changed)}
+    return {"site": {"name": site.name, "hash": site.hash, "followup": site.followup.profile, "settings": changed}}
 
 
 def plain(value: object) -> Any:
@@ -220,6 +229,12 @@ def _conflict(conflict: Conflict) -> dict[str, Any]:
     }
 
 
-def _citations(rule: str, knowledge: Knowledge) -> list[str]:
-    row = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
-    return list(row.cite) if row else []
+def _rule(rule: str, assessment: Assessment, knowledge: Knowledge) -> dict[str, Any]:
+    """A rule that fired, the rows of it that applied when they have ids of their own, and what they cite."""
+    rows = [knowledge.rows[row] for row in assessment.applied.get(rule, ())]
+    if not rows:
+        only = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
+        rows = [only] if only else []
+    cited = list(dict.fromkeys(cite for row in rows for cite in row.cite))
+    own = [row.id for row in rows if row.id != rule]
+    return {"id": rule} | ({"rows": own} if own else {}) | {"cite": cited}

@@ -117,14 +117,14 @@ def _chart(
     service: HookService,
     parts: Parts,
 ) -> PatientFacts:
-    attributes = {key: procedure.attributes for key, procedure in parts.knowledge.procedures.items()}
     return read_chart(
         received.resources,
         patient_id=request.patient_id,
         encounter_id=request.encounter_id,
         today=parts.today(),
         terminology=parts.terminology,
-        attributes=attributes,
+        attributes=parts.knowledge.attributes,
+        windows=parts.knowledge.windows,
         complete=all(received.states[key] is State.COMPLETE for key in service.required),
         unavailable=received.unavailable,
         indications=indications(drafts, parts.terminology),

@@ -13,6 +13,7 @@ from typing import Any
 
 from cds_service.domain.facts import FACTS, Facts, Kind
 from cds_service.domain.findings import Alternative, Evidence, PatientFacts, Skipped, ValueRange
+from cds_service.domain.policy import Windows
 from fhir_profiles.dates import When
 from fhir_profiles.reading import Amount, Resource, source
 from fhir_profiles.terminology import Terminology
@@ -68,6 +69,7 @@ class Chart:
     terminology: Terminology
     today: date
     patient_id: str
+    windows: Windows
     attributes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Attributes of a study by procedure key: mr, ionising, abdominal, chest, sstr …"""
     claims: dict[str, list[Claim]] = field(default_factory=dict)

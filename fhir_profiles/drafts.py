@@ -6,19 +6,22 @@ for; what does not is left out rather than passed on damaged.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
+from cds_service.domain.policy import DEFAULT_WRITING, OrderWriting
+from cds_service.domain.terms import FHIR_BASE
+from cds_service.errors import SiteError
 from fhir_profiles.reading import objects, text
 from fhir_profiles.terminology import Preferred, Terminology
 
 _ID = re.compile(r"[A-Za-z0-9\-.]+")
 _PRIORITIES = frozenset({"routine", "urgent", "asap", "stat"})
 _INTENTS = frozenset({"proposal", "plan", "order", "original-order"})
-_LABELS = {"loinc": "loinc", "sct": "sct", "cpt": "cpt", "local": "local"}
-
 CONCEPT_OF = {
     "mri-abd-pel-wwo": "mri-abdomen-pelvis-wo-w",
     "ct-abd-pel-w": "ct-abdomen-pelvis-w",
@@ -27,19 +30,20 @@ CONCEPT_OF = {
 }
 """Concept whose preferred codes a suggested study is written with."""
 
-_TRACERS = {"pet-ct-sstr": ("tracer-ga68-dotatate", "hcpcs", "A9587")}
+_REQUISITIONS = f"{FHIR_BASE}/requisition"
 
 
-def suggested_order(
+def suggested_orders(
     procedure: str,
     label: str,
     detail: str,
     draft: Mapping[str, object],
     patient_id: str,
     terminology: Terminology,
+    writing: OrderWriting = DEFAULT_WRITING,
     window: tuple[date, date] | None = None,
-) -> dict[str, Any]:
-    """A draft ServiceRequest for the better study.
+) -> tuple[dict[str, Any], ...]:
+    """Draft ServiceRequests for the better study: one, or two under one requisition where the site codes it so.
 
     Args:
         procedure: procedure key; one of :data:`CONCEPT_OF`.
@@ -48,22 +52,46 @@ def suggested_order(
         draft: the order it replaces, or what else says indication and encounter.
         patient_id: the patient of the call.
         terminology: where the preferred codes come from.
+        writing: code systems to write, and the tracer in use.
         window: first and last day on which the study is due, if it is not for now.
     """
     order: dict[str, Any] = {
         "resourceType": "ServiceRequest",
         "status": "draft",
         "intent": _intent(draft),
-        "code": _code(procedure, label, terminology),
+        "code": {"text": label},
         "subject": {"reference": f"Patient/{patient_id}"},
     }
-    details = _details(procedure, detail, terminology)
+    details = _details(procedure, detail, terminology, writing)
     if details:
         order["orderDetail"] = details
     order.update(_carried(draft))
     if window:
         order["occurrencePeriod"] = {"start": window[0].isoformat(), "end": window[1].isoformat()}
-    return order
+    concept = terminology.concepts[CONCEPT_OF[procedure]]
+    preferred = concept.preferred or Preferred()
+    first: list[str] = getattr(preferred, writing.code_systems[0])
+    if len(first) > 1:
+        return _under_one_requisition(order, writing.code_systems[0], first, terminology)
+    codings = _preferred(concept.key, preferred, writing.code_systems, terminology)
+    return (order | {"code": {"coding": codings, "text": label} if codings else {"text": label}},)
+
+
+def _under_one_requisition(
+    order: dict[str, Any], system: str, codes: list[str], terminology: Terminology
+) -> tuple[dict[str, Any], ...]:
+    """One order per code of a study that the system codes as several.
+
+    The requisition is made from the order itself, so that the same call gets the same answer.
+    """
+    value = str(uuid5(NAMESPACE_URL, json.dumps([order, codes], sort_keys=True)))
+    shared = order | {"requisition": {"system": _REQUISITIONS, "value": value}}
+    uri = terminology.uris[system]
+    label = order["code"]["text"]
+    return tuple(
+        shared | {"code": {"coding": [{"system": uri, "code": code}], "text": f"{label} ({number} of {len(codes)})"}}
+        for number, code in enumerate(codes, start=1)
+    )
 
 
 def _intent(draft: Mapping[str, object]) -> str:
@@ -71,16 +99,12 @@ def _intent(draft: Mapping[str, object]) -> str:
     return intent if intent in _INTENTS else "order"
 
 
-def _code(procedure: str, label: str, terminology: Terminology) -> dict[str, Any]:
-    concept = terminology.concepts[CONCEPT_OF[procedure]]
-    codings = _preferred(concept.key, concept.preferred or Preferred(), terminology)
-    return {"coding": codings, "text": label} if codings else {"text": label}
-
-
-def _preferred(concept: str, preferred: Preferred, terminology: Terminology) -> list[dict[str, str]]:
+def _preferred(
+    concept: str, preferred: Preferred, systems: Iterable[str], terminology: Terminology
+) -> list[dict[str, str]]:
     """One coding per system; two codes of one system are two orders and are never put into one concept."""
     found: list[dict[str, str]] = []
-    for system in _LABELS:
+    for system in systems:
         codes: list[str] = getattr(preferred, system)
         if len(codes) != 1:
             continue
@@ -92,16 +116,34 @@ def _preferred(concept: str, preferred: Preferred, terminology: Terminology) -> 
     return found
 
 
-def _details(procedure: str, detail: str, terminology: Terminology) -> list[dict[str, Any]]:
+def _details(procedure: str, detail: str, terminology: Terminology, writing: OrderWriting) -> list[dict[str, Any]]:
     details: list[dict[str, Any]] = []
-    if procedure in _TRACERS:
-        concept, system, code = _TRACERS[procedure]
-        row = terminology.code_row(concept, system, code)
-        label = terminology.concepts[concept].label
-        details.append({"coding": [{"system": terminology.uris[system], "code": row.code}], "text": label})
+    if procedure == "pet-ct-sstr":
+        details.append(_tracer(writing.sstr_tracer, terminology))
     if detail:
         details.append({"text": detail})
     return details
+
+
+def _tracer(concept: str, terminology: Terminology) -> dict[str, Any]:
+    """The tracer by its first code that may be written, else by name alone."""
+    row = terminology.concepts[concept]
+    code = next((code for code in row.codes if code.emit), None)
+    named: dict[str, Any] = {"text": row.label}
+    return {"coding": [{"system": terminology.uris[code.system], "code": code.code}]} | named if code else named
+
+
+def check_tracer(writing: OrderWriting, terminology: Terminology) -> None:
+    """Refuse a site whose tracer is none of SSTR PET.
+
+    Raises:
+        SiteError: the site file names another tracer, or none that is known.
+    """
+    tracers = [key for key, row in terminology.concepts.items() if row.kind == "tracer" and row.tracer == "sstr"]
+    if writing.sstr_tracer not in tracers:
+        raise SiteError(
+            f"The site file does not fit: studies.sstr_tracer: expected one of {', '.join(sorted(tracers))}."
+        )
 
 
 def _carried(draft: Mapping[str, object]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from datetime import date
 import msgspec
 
 from cds_service.domain.findings import PatientFacts, Skipped
+from cds_service.domain.policy import Windows
 from fhir_profiles import joins
 from fhir_profiles.chart import Chart
 from fhir_profiles.inputs import READERS
@@ -26,6 +27,7 @@ def read_chart(
     today: date,
     terminology: Terminology,
     attributes: Mapping[str, frozenset[str]],
+    windows: Windows,
     complete: bool = True,
     unavailable: tuple[str, ...] = (),
     indications: Iterable[Resource] = (),
@@ -40,12 +42,13 @@ def read_chart(
         today: the day on which ages and elapsed times are reckoned.
         terminology: what codes mean.
         attributes: attributes of studies by procedure key.
+        windows: how long a record speaks for today.
         complete: whether every required input was received in full.
         unavailable: inputs that could not be had.
         indications: Conditions made from the reasons of the draft orders.
         damaged: entries that could not even be taken apart, to be reported with the rest.
     """
-    chart = Chart(terminology, today, patient_id, attributes)
+    chart = Chart(terminology, today, patient_id, windows, attributes)
     for item in damaged:
         chart.skipped[item.source, item.reason, item.fact] = item
     distinct = _distinct(resources)

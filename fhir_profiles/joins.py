@@ -183,7 +183,7 @@ def size(chart: Chart) -> None:
 
 def kidney(chart: Chart) -> None:
     """EGFR of the window, the lowest of its newest day; else from creatinine by CKD-EPI 2021, marked as derived."""
-    window = reading_defaults().windows.egfr_days
+    window = chart.windows.egfr_days
     if "egfr" in chart.claims:
         return
     measured = _of_newest_day(chart, "egfr", window)
@@ -236,9 +236,9 @@ def chromogranin(chart: Chart) -> None:
     if not dated[1:]:
         return
     (_, _, before), (when, resource, now) = dated[-2:]
-    same = reading_defaults().chromogranin.same_unit
+    same = reading_defaults().same_unit
     alike = same.get(before.unit, before.unit) == same.get(now.unit, now.unit)
-    risen = alike and now.low > reading_defaults().chromogranin.rise_factor * before.low
+    risen = alike and now.low > chart.windows.chromogranin_rise_factor * before.low
     if risen and above_reference(resource):
         chart.claim("biochemical_rise", True, resource, when=when, how=DERIVED, label="chromogranin A")
 

@@ -80,6 +80,7 @@ def _draft(resource: Resource, named: Study, terminology: Terminology) -> DraftO
         intent=_intent(resource, terminology),
         attributes=named.attributes,
         modality=named.modality,
+        agent=named.agent,
     )
     return DraftOrder(reference, named.label, order, resource, (reference,), named.open_question)
 

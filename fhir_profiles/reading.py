@@ -244,18 +244,6 @@ def _compared(value: float, comparator: str, unit: str, shown: str) -> Amount | 
     return Amount(value, value, unit, shown) if not comparator else None
 
 
-class _Windows(msgspec.Struct, frozen=True):
-    egfr_days: float
-    pregnancy_days: float
-    pregnancy_test_days: float
-    treatment_cycle_days: float
-
-
-class _Chromogranin(msgspec.Struct, frozen=True):
-    rise_factor: float
-    same_unit: dict[str, str]
-
-
 class Pair(msgspec.Struct, frozen=True):
     """Two ordered concepts that are one study under one requisition."""
 
@@ -264,11 +252,10 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """Engineering defaults of reading (``codes/reading.toml``)."""
+    """Units, limits and pairs (``codes/reading.toml``)."""
 
-    windows: _Windows
     limits: dict[str, tuple[float, float]]
-    chromogranin: _Chromogranin
+    same_unit: dict[str, str]
     units: dict[str, dict[str, float]]
     mitoses: dict[str, str]
     pair: list[Pair]
@@ -313,7 +300,7 @@ class Labels(msgspec.Struct, frozen=True):
 
 @cache
 def reading_defaults() -> Reading:
-    """The engineering defaults of reading, loaded once."""
+    """Units, limits and pairs, loaded once."""
     return msgspec.toml.decode((files("fhir_profiles") / "codes" / "reading.toml").read_bytes(), type=Reading)
 
 

@@ -344,10 +344,6 @@ class Terminology:
         """All codes of a concept."""
         return self.concepts[concept].codes
 
-    def code_row(self, concept: str, system: str, code: str) -> CodeRow:
-        """The row of one code of a concept."""
-        return next(row for row in self.codes(concept) if (row.system, row.code) == (system, code))
-
 
 @lru_cache(maxsize=1024)
 def _normal_uri(uri: str) -> str:

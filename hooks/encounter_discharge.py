@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cds_service.cards.followup import best_study, discharge_card
+from cds_service.cards.followup import discharge_card, to_order
 from cds_service.protocol.response import Card
 from cds_service.service import Consultation, HookService, Subject
 from hooks import orders
@@ -10,13 +10,8 @@ from hooks import orders
 
 def respond(consultation: Consultation) -> tuple[Card, ...]:
     """One card while a schedule applies and no rated study is on order yet."""
-    if consultation.assessment.followup.window_months is None:
-        return ()
-    procedure = best_study(consultation)
-    preference = consultation.knowledge.preferences.get(consultation.assessment.scenario)
-    if procedure is None or preference is None or consultation.planned.intersection(preference.preference):
-        return ()
-    return (discharge_card(consultation, procedure),)
+    procedure = to_order(consultation)
+    return () if procedure is None else (discharge_card(consultation, procedure),)
 
 
 SERVICE = HookService(

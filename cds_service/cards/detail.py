@@ -7,7 +7,7 @@ from typing import Final
 from cds_service.cards import wording
 from cds_service.cards.markdown import escape, reference, section, table
 from cds_service.clinical.situation import SIGNAL_NEEDS
-from cds_service.domain.findings import DraftOrder, OrderAssessment
+from cds_service.domain.findings import DraftOrder, OrderAssessment, RatedStudy
 from cds_service.domain.terms import NOT_RATED, USUALLY_NOT_APPROPRIATE
 from cds_service.knowledge.model import Knowledge, Row, SafetyRow, SelectionRow
 from cds_service.protocol.response import Link
@@ -74,7 +74,7 @@ def rating(order: OrderAssessment, knowledge: Knowledge) -> str:
     """What the rating is, who reports it, and what it rests on."""
     scenario = knowledge.scenarios[order.scenario]
     if order.rating == NOT_RATED:
-        text = f"**Not rated** for {scenario.label}. {statement(order.rating_rule, knowledge)}"
+        text = f"**Not rated** for {scenario.label}. {statement(order.rating_row, knowledge)}"
         return text + " This is not a judgement against the study."
     row = knowledge.ratings.get((order.scenario, order.order.procedure or "")) or _row(order.rating_rule, knowledge)
     reported = wording.reported_by(row, knowledge)
@@ -139,7 +139,7 @@ def alternatives(order: OrderAssessment, knowledge: Knowledge) -> str:
             knowledge.procedures[study.procedure].label,
             wording.RATING[study.rating],
             study.radiation,
-            f"no: {', '.join(study.blocked_by)}" if study.blocked_by else "",
+            _for_patient(study),
         )
         for study in order.alternatives
         if study.rating != USUALLY_NOT_APPROPRIATE or study.procedure == order.order.procedure
@@ -147,6 +147,12 @@ def alternatives(order: OrderAssessment, knowledge: Knowledge) -> str:
     shown = table(("Study", "Rating as reported", "Radiation level", "For this patient"), rows)
     exhausted = "\n\n**No rated alternative is left for this patient.** " + statement("SUG-03", knowledge)
     return f"**Rated studies in this scenario**\n\n{shown}{exhausted if order.no_alternative else ''}" if shown else ""
+
+
+def _for_patient(study: RatedStudy) -> str:
+    """What speaks against a rated study here and now."""
+    against = ["not available here (site setting)"] if not study.available else []
+    return "; ".join([*against, *([f"no: {', '.join(study.blocked_by)}"] if study.blocked_by else [])])
 
 
 def order_advice(order: OrderAssessment, knowledge: Knowledge) -> str:

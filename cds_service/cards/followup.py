@@ -8,11 +8,12 @@ from typing import Final
 from cds_service.cards import detail
 from cds_service.cards.markdown import cut, document, escape, section
 from cds_service.cards.order import topic
+from cds_service.cards.suggestions import creates
 from cds_service.domain.findings import Followup
 from cds_service.domain.terms import INFO, WARNING
-from cds_service.protocol.response import SUMMARY_LIMIT, Action, Card, Source, Suggestion
+from cds_service.protocol.response import SUMMARY_LIMIT, Card, Source, Suggestion
 from cds_service.service import Booking, Consultation
-from fhir_profiles.drafts import CONCEPT_OF, suggested_order
+from fhir_profiles.drafts import CONCEPT_OF, suggested_orders
 from fhir_profiles.terminology import load_terminology
 
 _DAYS_PER_MONTH: Final = 30.4375
@@ -90,6 +91,16 @@ def best_study(consultation: Consultation) -> str | None:
     return next((key for key in preference.preference if key not in blocked and key in CONCEPT_OF), None)
 
 
+def to_order(consultation: Consultation) -> str | None:
+    """The follow-up study that is still to be ordered; None where no schedule applies or a rated study is on order."""
+    if consultation.assessment.followup.window_months is None:
+        return None
+    preference = consultation.knowledge.preferences.get(consultation.assessment.scenario)
+    if preference is None or consultation.planned.intersection(preference.preference):
+        return None
+    return best_study(consultation)
+
+
 def order_suggestion(consultation: Consultation, procedure: str) -> Suggestion:
     """Create the follow-up order for its due window."""
     due = window(consultation)
@@ -101,11 +112,10 @@ def order_suggestion(consultation: Consultation, procedure: str) -> Suggestion:
         said["reasonCode"] = [consultation.chart.indication]
     if consultation.encounter_id:
         said["encounter"] = {"reference": f"Encounter/{consultation.encounter_id}"}
-    resource = suggested_order(procedure, label, "", said, consultation.patient_id, load_terminology(), window=due)
+    writing = consultation.knowledge.order_writing
+    written = suggested_orders(procedure, label, "", said, consultation.patient_id, load_terminology(), writing, due)
     when = f" between {due[0]} and {due[1]}" if due else ""
-    return Suggestion(
-        f"Order {label}{when}", (Action("create", f"Order {label}", resource=resource),), recommended=True
-    )
+    return Suggestion(f"Order {label}{when}", creates(written), recommended=True)
 
 
 def discharge_card(consultation: Consultation, procedure: str) -> Card:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cds_service.domain.findings import DraftOrder, OrderAssessment
 from cds_service.knowledge.model import AdviceRow, Knowledge
 from cds_service.protocol.response import Action, Suggestion
-from fhir_profiles.drafts import CONCEPT_OF, is_id, suggested_order
+from fhir_profiles.drafts import CONCEPT_OF, is_id, suggested_orders
 from fhir_profiles.terminology import load_terminology
 
 
@@ -31,11 +33,16 @@ def replace_order(
     )
     if order.suggestion in drafted:
         return Suggestion(f"Remove this order; {label} is already drafted", deletes, recommended=True)
-    resource = suggested_order(
-        order.suggestion, label, _detail(order, knowledge), draft.resource, patient_id, load_terminology()
+    detail = _detail(order, knowledge)
+    written = suggested_orders(
+        order.suggestion, label, detail, draft.resource, patient_id, load_terminology(), knowledge.order_writing
     )
-    create = Action("create", f"Order {label}", resource=resource)
-    return Suggestion(f"Replace by {label}", (*deletes, create), recommended=True)
+    return Suggestion(f"Replace by {label}", (*deletes, *creates(written)), recommended=True)
+
+
+def creates(orders: tuple[dict[str, Any], ...]) -> tuple[Action, ...]:
+    """The actions that create orders."""
+    return tuple(Action("create", f"Order {order['code']['text']}", resource=order) for order in orders)
 
 
 def _detail(order: OrderAssessment, knowledge: Knowledge) -> str:

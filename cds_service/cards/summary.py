@@ -7,7 +7,7 @@ from cds_service.cards.markdown import cut, document, section, table
 from cds_service.cards.order import topic
 from cds_service.domain.findings import Assessment, Stage
 from cds_service.domain.terms import INFO, WARNING
-from cds_service.protocol.response import SUMMARY_LIMIT, Card, Source
+from cds_service.protocol.response import SUMMARY_LIMIT, Card, Source, Suggestion
 from cds_service.service import Consultation
 
 _STATUS = {"due": "follow-up imaging due", "overdue": "follow-up imaging OVERDUE", "too-early": "follow-up not yet due"}
@@ -37,9 +37,16 @@ def summary_card(consultation: Consultation) -> Card:
                 detail.DISCLAIMER,
             ]
         ),
+        suggestions=_follow_up(consultation),
         links=detail.links(rules, knowledge),
         rules=rules,
     )
+
+
+def _follow_up(consultation: Consultation) -> tuple[Suggestion, ...]:
+    """The next follow-up study for its due window, unless it is on order."""
+    procedure = followup.to_order(consultation)
+    return () if procedure is None else (followup.order_suggestion(consultation, procedure),)
 
 
 def _summary(assessment: Assessment) -> str:

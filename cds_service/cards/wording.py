@@ -6,7 +6,7 @@ from typing import Final
 
 from cds_service.cards.markdown import escape, reference
 from cds_service.domain.facts import FACTS, Kind, TumourGrowth
-from cds_service.domain.findings import Evidence
+from cds_service.domain.findings import Assessment, Evidence
 from cds_service.knowledge.model import Knowledge, Row
 
 RATING: Final = {
@@ -142,6 +142,15 @@ def evidence_line(item: Evidence) -> str:
     return ", ".join(parts)
 
 
+def rows_behind(rule: str, assessment: Assessment, knowledge: Knowledge) -> list[Row]:
+    """The rows of a rule that fired; of a rule with several, those that applied."""
+    named = assessment.applied.get(rule)
+    if named:
+        return [knowledge.rows[row] for row in named]
+    row = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
+    return [row] if row else []
+
+
 def reported_by(row: Row, knowledge: Knowledge) -> str:
     """Who reports a rating, and whose publication it restates."""
     sources = knowledge.sources_of(row)
@@ -150,8 +159,10 @@ def reported_by(row: Row, knowledge: Knowledge) -> str:
 
 
 def citation(row: Row, knowledge: Knowledge) -> str:
-    """The sources of a statement, short; an engineering default says so."""
+    """The sources of a statement, short; an engineering default, or what a site set instead, says so."""
     labels = [source.label for source in knowledge.sources_of(row) if source.kind != "project"]
-    if row.from_project:
+    if knowledge.set_by_site(row):
+        labels.append("site setting")
+    elif row.from_project:
         labels.append("engineering default")
     return "; ".join(dict.fromkeys(labels)) or "derived by this service"

@@ -37,11 +37,17 @@ class _Trail:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self.rules: dict[str, None] = {}
+        self.applied: dict[str, dict[str, None]] = {}
         self.missing: dict[str, None] = {}
         self.nearly: dict[str, dict[str, None]] = {}
 
     def fired(self, *rule_ids: str) -> None:
         self.rules.update(dict.fromkeys(rule_ids))
+
+    def applies(self, rule_id: str, row: Row) -> None:
+        """A row fired, which is shown under its rule."""
+        self.fired(rule_id)
+        self.applied.setdefault(rule_id, {})[row.id] = None
 
     def lacks(self, names: Sequence[str], rule_id: str = "") -> None:
         """Facts to ask for; of those behind a signal, the ones that are on record are not asked for again."""
@@ -93,6 +99,7 @@ def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Ass
         rules=tuple(trail.rules),
         blocked_studies=_blocked_studies(situation, knowledge),
         nearly={rule: tuple(names) for rule, names in trail.nearly.items()},
+        applied={rule: tuple(rows) for rule, rows in trail.applied.items()},
     )
 
 
@@ -103,7 +110,7 @@ def _unique(rules: Iterable[str]) -> tuple[str, ...]:
 def _scenario(situation: Mapping[str, Any], intent: str, knowledge: Knowledge, trail: _Trail) -> imaging.Scenario:
     defaults = {name: False for name in NOT_TRUE_UNLESS_RECORDED if situation[name] is None}
     chosen = imaging.scenario({**situation, **defaults, "order_intent": intent}, knowledge)
-    trail.fired(chosen.rule)
+    trail.applies(chosen.rule, knowledge.rows[chosen.row])
     for rule, names in chosen.missing.items():
         trail.lacks(names, rule)
     return chosen
@@ -127,7 +134,8 @@ def _stage(facts: Facts, situation: dict[str, Any], in_scope: bool, knowledge: K
     situation["n_not_assessable"] = any(stage.n == "NX" for stage in stages)
     situation["m_unknown"] = any(stage.m is None for stage in stages)
     situation["distant_metastases"] = staged.distant_metastases
-    trail.fired(*staged.rules)
+    for row in staged.rows:
+        trail.applies(row.rule_id, row)
     for rule, names in staged.missing.items():
         trail.lacks(names, rule)
     return staged
@@ -135,7 +143,8 @@ def _stage(facts: Facts, situation: dict[str, Any], in_scope: bool, knowledge: K
 
 def _timing(situation: dict[str, Any], in_scope: bool, knowledge: Knowledge, trail: _Trail) -> Timing:
     timed = timing(situation, knowledge) if in_scope else Timing(Followup(NOT_EVALUATED))
-    trail.fired(*timed.rules)
+    for row in timed.rows:
+        trail.applies(row.rule_id, row)
     trail.lacks(timed.missing, timed.followup.rule or "")
     return timed
 
@@ -156,7 +165,7 @@ def _true_rows(rules: Iterable[Rule[Any]], situation: Mapping[str, Any], trail: 
         outcome = evaluate(rule.condition, situation)
         if outcome.value:
             true.append(rule.row)
-            trail.fired(_shown(rule.row))
+            trail.applies(_shown(rule.row), rule.row)
         elif outcome.value is None:
             trail.lacks(outcome.lacking, _shown(rule.row))
     return true
@@ -178,25 +187,28 @@ def _order(
     seen["order_too_early"] = _too_early(seen, timed)
     if seen["order_sstr"] and timed.followup.sstr_interval_months and seen["months_since_last_sstr_imaging"] is None:
         trail.lacks(["months_since_last_sstr_imaging"], "SAF-16")
-    rated, rating_rule = imaging.rating(chosen.name, order.procedure, knowledge)
+    category, rated = imaging.rating(chosen.name, order.procedure, knowledge, order.agent)
     safety = _safety(seen, knowledge, trail)
     blocked_by = tuple(finding.rule for finding in safety if finding.severity == CRITICAL)
     better = imaging.suggestion(
         chosen.name,
         order.procedure,
-        rated,
+        category,
         bool(blocked_by),
         lambda key: bool(_blocked_by(key, seen, knowledge)),
         knowledge,
     )
     in_scope = chosen.name != imaging.OUT_OF_SCOPE
     advice = _fired(_about(knowledge.advice, orders=True), seen, trail, in_scope)
-    trail.fired(rating_rule, *(("SAF-20",) if blocked_by else ()), *((better.rule, "SUG-01") if better.rule else ()))
+    trail.applies(rated.rule_id, rated)
+    trail.fired(*(("SAF-20",) if blocked_by else ()), *(("SUG-01",) if better.row else ()))
+    if better.row:
+        trail.applies(better.row.rule_id, better.row)
     return OrderAssessment(
         order=order,
         scenario=chosen.name,
-        rating=rated,
-        rating_rule=rating_rule,
+        rating=category,
+        rating_rule=rated.rule_id,
         suggestion=better.procedure,
         blocked_by=blocked_by,
         safety=safety,
@@ -207,6 +219,7 @@ def _order(
         suggestion_safety=_safety_of(better.procedure, seen, knowledge) if better.procedure else (),
         alternatives=_alternatives(chosen.name, seen, knowledge),
         no_alternative=better.exhausted,
+        rating_row=rated.id,
     )
 
 
@@ -247,7 +260,9 @@ def _blocked_by(procedure: str, situation: dict[str, Any], knowledge: Knowledge)
 def _blocked_studies(situation: dict[str, Any], knowledge: Knowledge) -> frozenset[str]:
     preference = knowledge.preferences.get(situation["scenario"])
     return frozenset(
-        key for key in (preference.preference if preference else ()) if _blocked_by(key, situation, knowledge)
+        key
+        for key in (preference.preference if preference else ())
+        if key in knowledge.unavailable or _blocked_by(key, situation, knowledge)
     )
 
 
@@ -258,10 +273,11 @@ def _alternatives(scenario: str, situation: dict[str, Any], knowledge: Knowledge
     for (name, procedure), row in knowledge.ratings.items():
         if name != names[0]:
             continue
-        rated, rule = imaging.rating(scenario, procedure, knowledge)
+        rated, reason = imaging.rating(scenario, procedure, knowledge, knowledge.site_agent)
         if rated != NOT_RATED:
             blocked_by = _blocked_by(procedure, situation, knowledge)
-            studies.append(RatedStudy(procedure, rated, row.radiation, rule, blocked_by))
+            available = procedure not in knowledge.unavailable
+            studies.append(RatedStudy(procedure, rated, row.radiation, reason.rule_id, blocked_by, available))
     return tuple(sorted(studies, key=lambda study: RATINGS.index(study.rating)))
 
 
@@ -280,7 +296,7 @@ def _limits(
     """Principles that qualify the ratings given."""
     if _is_limited(scenario, situation):
         trail.fired("RAT-06")
-    if any(o.order.procedure == "pet-ct-sstr" and o.rating != NOT_RATED for o in orders):
+    if any(o.order.procedure == imaging.SSTR_PET and o.rating != NOT_RATED for o in orders):
         trail.fired("RAT-07")
     if facts.age_years is None:
         trail.lacks(["age_years"])

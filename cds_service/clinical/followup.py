@@ -8,17 +8,17 @@ from typing import Any
 
 from cds_service.clinical.conditions import evaluate
 from cds_service.domain.findings import Followup
-from cds_service.knowledge.model import FollowupRow, Knowledge
+from cds_service.knowledge.model import FollowupRow, Knowledge, Row
 
 NOT_EVALUATED = "not-evaluated"
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Status on the schedule with the rules applied and what was missing."""
+    """Status on the schedule with the rows applied and what was missing."""
 
     followup: Followup
-    rules: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
     missing: tuple[str, ...] = ()
 
 
@@ -53,7 +53,7 @@ def timing(situation: Mapping[str, Any], knowledge: Knowledge) -> Timing:
         sstr_interval,
         _window(situation.get("months_since_last_sstr_imaging"), sstr_interval, knowledge),
     )
-    return Timing(followup, (row.rule_id, knowledge.tolerance.id), tuple(dict.fromkeys(missing)))
+    return Timing(followup, (row, knowledge.tolerance), tuple(dict.fromkeys(missing)))
 
 
 def _row(situation: Mapping[str, Any], knowledge: Knowledge, missing: list[str]) -> FollowupRow | None:

@@ -13,9 +13,10 @@ from cds_service.domain.terms import (
     NOT_RATED,
     USUALLY_APPROPRIATE,
 )
-from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.model import Knowledge, Row
 
 OUT_OF_SCOPE = "out-of-scope"
+SSTR_PET = "pet-ct-sstr"
 _ACCEPTABLE = (USUALLY_APPROPRIATE, MAY_BE_APPROPRIATE, MAY_BE_APPROPRIATE_DISAGREEMENT)
 _NO_PANCREATIC_PRIMARY = ("gepnet-other-site", "nen-unknown-primary")
 _ABDOMEN_ONLY = ("mri-abd-wwo", "ct-abd-w")
@@ -23,10 +24,11 @@ _ABDOMEN_ONLY = ("mri-abd-wwo", "ct-abd-w")
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """The scenario, the rule that chose it, and by row the facts that could have led elsewhere."""
+    """The scenario, the rule and row that chose it, and by row the facts that could have led elsewhere."""
 
     name: str
     rule: str
+    row: str
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reason: str = ""
 
@@ -41,6 +43,7 @@ def scenario(situation: Mapping[str, Any], knowledge: Knowledge) -> Scenario:
             return Scenario(
                 rule.row.scenario,
                 rule.row.rule_id,
+                rule.row.id,
                 missing | ({rule.row.id: asked} if asked else {}),
                 rule.row.reason,
             )
@@ -49,23 +52,35 @@ def scenario(situation: Mapping[str, Any], knowledge: Knowledge) -> Scenario:
     raise AssertionError("the selection list ends with a row for every pancreatic primary")  # pragma: no cover
 
 
-def rating(scenario_name: str, procedure: str | None, knowledge: Knowledge) -> tuple[str, str]:
-    """The reported category of a study in a scenario, and the row or principle behind it."""
+def rating(
+    scenario_name: str, procedure: str | None, knowledge: Knowledge, agent: str | None = None
+) -> tuple[str, Row]:
+    """The reported category of a study in a scenario, and the row or principle behind it.
+
+    Without class equivalence an SSTR PET is rated only with a ligand that the sources name (RAT-07).
+    """
+    equivalence = knowledge.principles["RAT-07"]
+    if procedure == SSTR_PET and not equivalence.class_equivalence and agent not in equivalence.agents:
+        return NOT_RATED, knowledge.rows["RAT-07.named"]
+    return _rating(scenario_name, procedure, knowledge)
+
+
+def _rating(scenario_name: str, procedure: str | None, knowledge: Knowledge) -> tuple[str, Row]:
     candidates = knowledge.scenarios[scenario_name].candidates
     if candidates:
         return _agreed_rating(candidates, procedure, knowledge)
     row = knowledge.ratings.get((scenario_name, procedure or ""))
     if row is not None:
-        return row.rating, row.rule_id
+        return row.rating, row
     if scenario_name in _NO_PANCREATIC_PRIMARY:
-        return NOT_RATED, "RAT-05"
-    return NOT_RATED, "RAT-09" if procedure in _ABDOMEN_ONLY else "RAT-02"
+        return NOT_RATED, knowledge.principles["RAT-05"]
+    return NOT_RATED, knowledge.principles["RAT-09" if procedure in _ABDOMEN_ONLY else "RAT-02"]
 
 
-def _agreed_rating(candidates: list[str], procedure: str | None, knowledge: Knowledge) -> tuple[str, str]:
+def _agreed_rating(candidates: list[str], procedure: str | None, knowledge: Knowledge) -> tuple[str, Row]:
     """RAT-04: a rating only where every candidate scenario gives the same one."""
-    found = {rating(name, procedure, knowledge)[0] for name in candidates}
-    return (found.pop() if len(found) == 1 else NOT_RATED), "RAT-04"
+    found = {_rating(name, procedure, knowledge)[0] for name in candidates}
+    return (found.pop() if len(found) == 1 else NOT_RATED), knowledge.principles["RAT-04"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +89,12 @@ class Suggestion:
 
     Attributes:
         procedure: procedure key to suggest, or None.
-        rule: row that ranks the studies; empty when no suggestion is due.
-        exhausted: a suggestion is due, but every rated study is blocked.
+        row: what ranks the studies; None when no suggestion is due.
+        exhausted: a suggestion is due, but every rated study is blocked or does not exist at the site.
     """
 
     procedure: str | None
-    rule: str = ""
+    row: Row | None = None
     exhausted: bool = False
 
 
@@ -91,11 +106,11 @@ def suggestion(
     is_blocked: Callable[[str], bool],
     knowledge: Knowledge,
 ) -> Suggestion:
-    """SUG-01 to SUG-06: the first preferred study that no critical rule blocks and that is not the one ordered."""
+    """SUG-01 to SUG-06: the first preferred study of the site that no critical rule blocks and that is not ordered."""
     preference = knowledge.preferences.get(scenario_name)
     if preference is None or (rated in _ACCEPTABLE and not blocked):
         return Suggestion(None)
     for candidate in preference.preference:
-        if candidate != procedure and not is_blocked(candidate):
-            return Suggestion(candidate, preference.rule_id)
-    return Suggestion(None, "SUG-03", exhausted=True)
+        if candidate != procedure and candidate not in knowledge.unavailable and not is_blocked(candidate):
+            return Suggestion(candidate, preference)
+    return Suggestion(None, knowledge.principles["SUG-03"], exhausted=True)

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 
 from cds_service.domain.facts import Facts
-from cds_service.knowledge.model import Knowledge, MarkerRow, Range
+from cds_service.knowledge.model import Knowledge, MarkerRow
+from cds_service.knowledge.ranges import Range
 
 _MONTHS_PER_YEAR = 12
 _DIMENSIONS = 3  # growth of volume from growth of diameter

@@ -14,7 +14,7 @@ from typing import Any
 from cds_service.clinical.conditions import evaluate
 from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Stage
-from cds_service.knowledge.model import Knowledge, Rule, StagingRow
+from cds_service.knowledge.model import Knowledge, Row, Rule, StagingRow
 
 SITE_NOT_STATED = "site-not-stated"
 _CARCINOMA_GRADES = ("NEC", "MiNEN")
@@ -22,11 +22,11 @@ _CARCINOMA_GRADES = ("NEC", "MiNEN")
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """Categories and stage per system, with the rules applied and what was missing."""
+    """Categories and stage per system, with the rows applied and what was missing."""
 
     tnm: Mapping[str, Stage]
     primary_system: str | None
-    rules: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Facts that could have changed a category, by the rule that asks for them."""
     distant_metastases: bool | None = None
@@ -58,18 +58,18 @@ def staging(facts: Facts, situation: Mapping[str, Any], knowledge: Knowledge) ->
     systems = [system for system in _applicable(situation, site, knowledge) if (site, system, "T") in knowledge.staging]
     seen = dict(situation) | _nodes_by_station(facts, knowledge)
     tnm: dict[str, Stage] = {}
-    rules: list[str] = []
+    rows: list[Row] = []
     missing: list[tuple[str, str]] = []
     for system in systems:
-        tnm[system] = _stage(site, system, seen, knowledge, rules, missing)
+        tnm[system] = _stage(site, system, seen, knowledge, rows, missing)
     if systems:
-        rules.append(knowledge.applicability.rule_id)
+        rows.append(knowledge.applicability)
     if any(stage.m is None for stage in tnm.values()):
-        rules.append("TNM-25")
+        rows.append(knowledge.rows["TNM-25"])
     if facts.metastases is not None:  # only the part of the pancreas leaves them open
         missing = [(rule, "pancreas_subsite" if name == "metastases" else name) for rule, name in missing]
     primary = _primary(facts, situation, tnm, knowledge)
-    return Staging(tnm, primary, tuple(rules), _by_rule(missing), _distant(seen.get("metastases"), tnm))
+    return Staging(tnm, primary, tuple(rows), _by_rule(missing), _distant(seen.get("metastases"), tnm))
 
 
 def _distant(metastases: tuple[str, ...] | None, tnm: Mapping[str, Stage]) -> bool | None:
@@ -139,24 +139,24 @@ def _stage(
     system: str,
     situation: Mapping[str, Any],
     knowledge: Knowledge,
-    rules: list[str],
+    rows: list[Row],
     missing: list[tuple[str, str]],
 ) -> Stage:
     t, n, m = (_Axis(knowledge.staging.get((site, system, axis), ()), situation) for axis in ("T", "N", "M"))
     for axis in (t, n, m):
         missing += axis.missing
         if axis.row:
-            rules.append(axis.row.rule_id)
+            rows.append(axis.row)
     t_value, as_recorded = t.value or "TX", False
     if t.value is None and _recorded_fits(situation, system, knowledge):
         t_value, as_recorded = situation["recorded_t"], True
     n_value = n.value or "NX"
-    group, rule = _group(site, system, t_value, n_value, m.value, knowledge)
+    group, row = _group(site, system, t_value, n_value, m.value, knowledge)
     if_m0 = None
     if m.value is None:
-        if_m0, rule = _group(site, system, t_value, n_value, "M0", knowledge)
-    if rule:
-        rules.append(rule)
+        if_m0, row = _group(site, system, t_value, n_value, "M0", knowledge)
+    if row:
+        rows.append(row)
     count_unknown = n.value == "N1" and any(name == "nodes_positive_count" for _, name in n.missing)
     return Stage(t_value, n_value, m.value, group, if_m0, as_recorded, count_unknown)
 
@@ -170,12 +170,12 @@ def _recorded_fits(situation: Mapping[str, Any], system: str, knowledge: Knowled
 
 def _group(
     site: str, system: str, t: str, n: str, m: str | None, knowledge: Knowledge
-) -> tuple[str | None, str | None]:
-    """Stage group and the rule that gives it; a combination without a row cannot be grouped."""
+) -> tuple[str | None, Row | None]:
+    """Stage group and the row that gives it; a combination without a row cannot be grouped."""
     if m is None:
         return None, None
     for rule in knowledge.staging.get((site, system, "stage"), ()):
         row = rule.row
         if (not row.t or t in row.t) and (not row.n or n in row.n) and (not row.m or m in row.m):
-            return row.value, row.rule_id
+            return row.value, row
     return None, None

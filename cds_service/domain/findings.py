@@ -20,6 +20,7 @@ class Order:
         days_since_same_procedure: days since the same study was last completed, when known.
         attributes: attributes of a study without a key, as far as its code tells them.
         modality: modality of a study without a key, when its code tells it.
+        agent: the SSTR ligand of the tracer (dotatate, dotatoc, dotanoc), when the order names it.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Order:
     days_since_same_procedure: float | None = None
     attributes: frozenset[str] = frozenset()
     modality: str | None = None
+    agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ class RatedStudy:
     radiation: str
     rule: str
     blocked_by: tuple[str, ...] = ()
+    available: bool = True
+    """Whether the study can be done at the site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +186,8 @@ class OrderAssessment:
 
     Attributes:
         rating: ACR-style category as a source reports it, or ``not-rated``.
-        rating_rule: row that gives the rating, or the principle under which there is none.
+        rating_rule: rule that gives the rating, or the principle under which there is none.
+        rating_row: the row of that rule.
         suggestion: procedure key of the better study, or None.
         blocked_by: critical safety rules against the ordered study.
         safety: all safety rules that fired, critical first.
@@ -203,6 +208,7 @@ class OrderAssessment:
     suggestion_safety: tuple[SafetyFinding, ...] = ()
     alternatives: tuple[RatedStudy, ...] = ()
     no_alternative: bool = False
+    rating_row: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +266,8 @@ class Assessment:
     rules: tuple[str, ...]
     conflicts: tuple[Conflict, ...] = ()
     blocked_studies: frozenset[str] = frozenset()
-    """Studies preferred in the scenario that a critical safety rule speaks against."""
+    """Studies preferred in the scenario that a critical safety rule speaks against, or that the site does not have."""
     nearly: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Rules that would have fired or not had these facts been known."""
+    applied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Ids of the rows behind a rule that fired, for rules that have several."""

@@ -19,8 +19,10 @@ import msgspec
 
 from cds_service.domain.facts import FACTS, FactSpec, Kind
 from cds_service.domain.terms import NAMES, ORDER_FACTS, ORDER_SIGNALS, SCENARIOS
-from cds_service.errors import KnowledgeError
+from cds_service.errors import KnowledgeError, SiteError
 from cds_service.knowledge import model as m
+from cds_service.knowledge.ranges import Range
+from cds_service.knowledge.site import DEFAULT_SITE, EngineeringDefault, Site, settings_at
 
 VERSION = "2026.11"
 """Label of the clinical content; the hash beside it identifies the rows exactly."""
@@ -40,7 +42,7 @@ _MARKERS = (
     "staged_tace",
 )
 _STAGING_TABLES = ("staging-pancreas", "staging-gut")
-_PRINCIPLES = ("SEL-D", "SEL-T")
+_PRINCIPLES = ("SEL-D", "SEL-T", "RAT-07")
 _EMPTY_TEST_OPS = {"contains", "contains_all", "only", "lacks"}
 RowT = TypeVar("RowT", bound=m.Row)
 ConditionalT = TypeVar("ConditionalT", bound=m.ConditionalRow)
@@ -105,15 +107,13 @@ class _Principles(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
     row: list[m.PrincipleRow]
 
 
-class _Note(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    statement: str
-    cite: list[str]
-    basis: list[m.Basis]
-
-
 class _Procedures(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    note: _Note
     procedure: list[m.Procedure]
+    row: list[m.AttributeRow]
+
+
+class _EngineeringDefaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    default: list[EngineeringDefault]
 
 
 class _Sources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,11 +127,14 @@ T = TypeVar("T")
 class _Reader:
     """Reads table files of one folder, collects their rows and refuses what does not fit."""
 
-    def __init__(self, folder: Traversable) -> None:
+    def __init__(self, folder: Traversable, site: Site) -> None:
         self.folder = folder
         self.digest = hashlib.sha256()
         self.rows: dict[str, m.Row] = {}
         self.sources: dict[str, m.Source] = {}
+        listed = self.decode("defaults.toml", _EngineeringDefaults).default
+        self.defaults = _by(listed, "key", "defaults")
+        self.settings = settings_at(site, self.defaults)
 
     def decode(self, name: str, kind: type[T]) -> T:
         try:
@@ -140,9 +143,25 @@ class _Reader:
             raise KnowledgeError(f"{name}: the table cannot be read") from None
         self.digest.update(name.encode() + b"\0" + data)
         try:
-            return msgspec.toml.decode(data, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            written = msgspec.toml.decode(data)
+            return msgspec.convert(self._filled(name, written) if name.startswith("tables/") else written, kind)
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
             raise KnowledgeError(f"{name}{_row_named_by(error, data)}: {error}") from None
+
+    def _filled(self, name: str, written: dict[str, Any]) -> dict[str, Any]:
+        """The table with engineering defaults in place of their names."""
+
+        def fill(row: Any) -> Any:
+            if not isinstance(row, dict):
+                return row
+            if "uses" in row:
+                raise KnowledgeError(f"{name}, row {row.get('id')!r}: uses is filled in, not written")
+            try:
+                return self.settings.fill(row)
+            except KeyError as error:
+                raise KnowledgeError(f"{name}, row {row.get('id')!r}: no such engineering default: {error}") from None
+
+        return {key: list(map(fill, part)) if isinstance(part, list) else fill(part) for key, part in written.items()}
 
     def read_sources(self) -> None:
         for source in self.decode("sources.toml", _Sources).source:
@@ -229,7 +248,7 @@ def _parse_test(where: str, spec: FactSpec, operand: Any) -> Iterator[m.Test]:
     if bounds:
         if spec.kind is not Kind.NUMBER:
             raise KnowledgeError(f"{where}: {spec.name} is not a number, bounds do not apply")
-        yield m.Test(spec.name, m.Op.RANGE, _convert(where, bounds, m.Range))
+        yield m.Test(spec.name, m.Op.RANGE, _convert(where, bounds, Range))
     for key, value in operand.items():
         if key in bounds:
             continue
@@ -364,18 +383,50 @@ def _orders_exist(rules: Iterable[m.Rule[m.Row]], procedures: Mapping[str, m.Pro
                         _known_procedure("advice", rule.row.id, key, procedures)
 
 
-def read_knowledge(folder: Traversable) -> m.Knowledge:
-    """Load the tables of a folder.
-
-    Raises:
-        KnowledgeError: a file or row cannot be used; the message names it.
-    """
-    reader = _Reader(folder)
-    reader.read_sources()
-    procedures = _by(reader.decode("tables/procedures.toml", _Procedures).procedure, "key", "procedures")
+def _procedures(reader: _Reader) -> dict[str, m.Procedure]:
+    """The studies, with the attributes that are switched on."""
+    table = reader.decode("tables/procedures.toml", _Procedures)
+    procedures = _by(table.procedure, "key", "procedures")
     for procedure in procedures.values():
         if procedure.modality not in NAMES["order_modality"].words:
             raise KnowledgeError(f"tables/procedures.toml, {procedure.key!r}: unknown modality {procedure.modality!r}")
+    for row in (reader.admit("procedures", table.defaults, row) for row in table.row):
+        for key in row.procedures:
+            _known_procedure("procedures", row.id, key, procedures)
+            if row.enabled:
+                known = procedures[key]
+                procedures[key] = msgspec.structs.replace(known, attributes=known.attributes | {row.attribute})
+    return procedures
+
+
+def _unavailable(site: Site, procedures: Mapping[str, m.Procedure]) -> frozenset[str]:
+    """Studies the site does not have, named by key or by modality."""
+    modalities = NAMES["order_modality"].words
+    unknown = [name for name in site.studies.unavailable if name not in procedures and name not in modalities]
+    if unknown:
+        raise SiteError(
+            f"The site file does not fit: studies.unavailable: no such study or modality: {', '.join(unknown)}."
+        )
+    named = set(site.studies.unavailable)
+    return frozenset(key for key, procedure in procedures.items() if {key, procedure.modality} & named)
+
+
+def _unrated_here(site: Site, equivalence: m.PrincipleRow) -> frozenset[str]:
+    """SSTR PET is not suggested where its rating does not reach the site's tracer (RAT-07)."""
+    agent = site.studies.sstr_tracer.rpartition("-")[2]
+    return frozenset() if equivalence.class_equivalence or agent in equivalence.agents else frozenset({"pet-ct-sstr"})
+
+
+def read_knowledge(folder: Traversable, site: Site = DEFAULT_SITE) -> m.Knowledge:
+    """Load the tables of a folder as they hold at a site.
+
+    Raises:
+        KnowledgeError: a file or row cannot be used; the message names it.
+        SiteError: the site file names something that does not exist, or a value outside its limits.
+    """
+    reader = _Reader(folder, site)
+    reader.read_sources()
+    procedures = _procedures(reader)
     selection = reader.rules("selection", reader.table("selection", _Selection))
     for rule in selection:
         _known_scenario("selection", rule.row.id, rule.row.scenario)
@@ -393,7 +444,11 @@ def read_knowledge(folder: Traversable) -> m.Knowledge:
     timing = reader.decode("tables/followup.toml", _Followup)
     tolerance = reader.admit("followup", timing.defaults, timing.tolerance)
     triggers = reader.admit("followup", timing.defaults, timing.triggers)
-    followup = [reader.admit("followup", timing.defaults, row) for row in timing.row]
+    followup = [
+        row
+        for row in (reader.admit("followup", timing.defaults, row) for row in timing.row)
+        if row.profile in (None, site.followup.profile)
+    ]
     scenarios = _by(reader.table("scenarios", _Scenarios), "scenario", "scenarios")
     if set(scenarios) != set(SCENARIOS):
         raise KnowledgeError("tables/scenarios.toml: the scenarios are not exactly those of domain/terms.py")
@@ -438,6 +493,10 @@ def read_knowledge(folder: Traversable) -> m.Knowledge:
         principles=principles,
         rows=dict(reader.rows),
         rule_rows=rule_rows,
+        settings=reader.settings,
+        engineering_defaults=reader.defaults,
+        site=site,
+        unavailable=_unavailable(site, procedures) | _unrated_here(site, principles["RAT-07"]),
         newest_start=max(row.valid_from for row in reader.rows.values()),
         first_end=min((row.valid_until for row in reader.rows.values() if row.valid_until), default=""),
     )
@@ -446,4 +505,13 @@ def read_knowledge(folder: Traversable) -> m.Knowledge:
 @cache
 def load_knowledge() -> m.Knowledge:
     """The knowledge packaged with this distribution, read once."""
-    return read_knowledge(files("cds_service.knowledge"))
+    return knowledge_at(DEFAULT_SITE)
+
+
+def knowledge_at(site: Site) -> m.Knowledge:
+    """The knowledge packaged with this distribution as it holds at a site.
+
+    Raises:
+        SiteError: the site file names something that does not exist, or a value outside its limits.
+    """
+    return read_knowledge(files("cds_service.knowledge"), site)

@@ -10,7 +10,10 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from cds_service.domain.policy import OrderWriting, Windows
 from cds_service.errors import KnowledgeError
+from cds_service.knowledge.ranges import Range
+from cds_service.knowledge.site import DEFAULT_SITE, EngineeringDefault, FollowupProfile, Settings, Site
 
 Basis = Literal["seed", "public", "derived", "reading", "engineering-default"]
 Severity = Literal["critical", "warning", "info"]
@@ -35,24 +38,6 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     review_by: str
 
 
-class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A numeric band; the bounds that are absent do not limit."""
-
-    above: float | None = None
-    at_least: float | None = None
-    below: float | None = None
-    at_most: float | None = None
-
-    def holds(self, value: float) -> bool:
-        """Whether the value lies in the band, without rounding."""
-        return (
-            (self.above is None or value > self.above)
-            and (self.at_least is None or value >= self.at_least)
-            and (self.below is None or value < self.below)
-            and (self.at_most is None or value <= self.at_most)
-        )
-
-
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every row carries.
 
@@ -63,6 +48,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         cite: ``"<source key>: <place>"``, at least one.
         basis: what the statement rests on.
         valid_from, valid_until: ISO dates between which the row applies; the end is exclusive.
+        uses: engineering defaults whose value is part of the row; filled in when it loads.
     """
 
     id: str
@@ -74,6 +60,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     valid_until: str = ""
     checked: str = ""
     review_by: str = ""
+    uses: list[str] = []
 
     @property
     def rule_id(self) -> str:
@@ -284,7 +271,13 @@ class SstrInterval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class FollowupRow(ConditionalRow, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An interval in months; none when the source states none."""
+    """An interval in months; none when the source states none.
+
+    Attributes:
+        profile: the schedule the row belongs to; a row of no profile is part of every one.
+    """
+
+    profile: FollowupProfile | None = None
 
     interval: tuple[float, float] | None = None
     sstr: SstrInterval | None = None
@@ -319,6 +312,8 @@ class PrincipleRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     liver_tumour_share_percent: float | None = None
     not_counted: list[str] = []
+    agents: list[str] = []
+    class_equivalence: bool = True
 
 
 class Procedure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -329,6 +324,14 @@ class Procedure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     short: str
     modality: str
     attributes: frozenset[Literal["mr", "ionising", "gadolinium", "iodinated", "sstr", "abdominal", "chest"]]
+
+
+class AttributeRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An attribute that studies have while a switch is on."""
+
+    enabled: bool
+    attribute: Literal["iodinated", "chest"]
+    procedures: list[str]
 
 
 class Op(StrEnum):
@@ -432,10 +435,46 @@ class Knowledge:
     """Every row by its id."""
     rule_rows: Mapping[str, Row]
     """One row per rule id: what an explanation of the rule shows."""
+    settings: Settings
+    """The engineering defaults in force."""
+    engineering_defaults: Mapping[str, EngineeringDefault]
+    site: Site = DEFAULT_SITE
+    unavailable: frozenset[str] = frozenset()
+    """Studies that cannot be done at the site."""
     newest_start: str = ""
     """Latest ``valid_from`` of all rows; from that day on no row is still to come."""
     first_end: str = ""
     """Earliest ``valid_until`` of all rows; until that day no row has been replaced."""
+
+    @property
+    def attributes(self) -> Mapping[str, frozenset[str]]:
+        """Attributes of the studies by procedure key."""
+        return {key: procedure.attributes for key, procedure in self.procedures.items()}
+
+    @property
+    def windows(self) -> Windows:
+        """How long a record speaks for today."""
+        return Windows(
+            egfr_days=self.settings.number("egfr_window_days"),
+            pregnancy_days=self.settings.number("pregnancy_status_window_days"),
+            pregnancy_test_days=self.settings.number("pregnancy_test_window_days"),
+            treatment_cycle_days=self.settings.number("treatment_cycle_days"),
+            chromogranin_rise_factor=self.settings.number("chromogranin_rise_factor"),
+        )
+
+    @property
+    def order_writing(self) -> OrderWriting:
+        """How suggested orders are written."""
+        return OrderWriting(self.site.orders.code_systems, self.site.studies.sstr_tracer)
+
+    @property
+    def site_agent(self) -> str:
+        """Ligand of the SSTR PET tracer that the site uses."""
+        return self.site.studies.sstr_tracer.rpartition("-")[2]
+
+    def set_by_site(self, row: Row) -> bool:
+        """Whether a value that the site set is part of the row."""
+        return not self.settings.changed.isdisjoint(row.uses)
 
     def sources_of(self, row: Row) -> tuple[Source, ...]:
         """The sources a row cites, in the order cited."""

@@ -17,6 +17,7 @@ STATUS: Final[dict[type[errors.PnetCdsError], HTTPStatus]] = {
     errors.KnowledgeError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.TerminologyError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.SettingsError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.SiteError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.InstallationError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.RemoteError: HTTPStatus.BAD_GATEWAY,

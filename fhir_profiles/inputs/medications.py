@@ -13,7 +13,6 @@ from fhir_profiles.reading import (
     matches,
     member,
     objects,
-    reading_defaults,
     reference_id,
     status,
     text,
@@ -60,7 +59,7 @@ def read_administration(resource: Resource, chart: Chart) -> None:
     """A dose given; its effect is current for about a cycle."""
     period = resource.get("effectivePeriod")
     when = dates.parse(resource.get("effectiveDateTime")) or dates.parse(member(period, "start"))
-    recent = dates.within(when, chart.today, reading_defaults().windows.treatment_cycle_days)
+    recent = dates.within(when, chart.today, chart.windows.treatment_cycle_days)
     _read(resource, chart, when, current=recent and status(resource) == "completed")
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from cds_service.domain.facts import FACTS, FactSpec, Kind, TumourGrowth
+from cds_service.domain.policy import Windows
 from fhir_profiles import dates
 from fhir_profiles.chart import CODED, LOCAL, TEXT, Chart, Claim, Tumour, fits
 from fhir_profiles.dates import When
@@ -171,7 +172,7 @@ def _plain(reading: _Reading, spec: FactSpec) -> None:
     """A fact said with its own code."""
     resource = reading.resource
     window = _WINDOWS.get(spec.name)
-    if window is not None and not dates.within(reading.when, reading.chart.today, window()):
+    if window is not None and not dates.within(reading.when, reading.chart.today, window(reading.chart.windows)):
         reading.chart.skip(resource, "the value is undated or older than its window")
         return
     if spec.kind is Kind.NUMBER:
@@ -452,7 +453,7 @@ def _disease_status(reading: _Reading) -> None:
 
 def _pregnancy(reading: _Reading) -> None:
     """A status older than the window says nothing about today."""
-    window = reading_defaults().windows.pregnancy_days
+    window = reading.chart.windows.pregnancy_days
     resource = reading.resource
     value = resource.get("valueBoolean")
     if not isinstance(value, bool):
@@ -481,7 +482,7 @@ def _pregnancy_test(reading: _Reading) -> None:
     resource = reading.resource
     written = normal_text(words(resource.get("valueCodeableConcept")) or text(resource.get("valueString")))
     positive = resource.get("valueBoolean") is True or (says(written, _POSITIVE) and not says(written, _NEGATIVE))
-    window = reading_defaults().windows.pregnancy_test_days
+    window = reading.chart.windows.pregnancy_test_days
     if positive and dates.within(reading.when, reading.chart.today, window):
         reading.claim("pregnant", True, rank=1)
 
@@ -548,9 +549,9 @@ def _mri_contraindicated(reading: _Reading) -> None:
         reading.claim("implant", "non-mr-conditional", rank=1)
 
 
-_WINDOWS: dict[str, Callable[[], float]] = {
-    "pregnant": lambda: reading_defaults().windows.pregnancy_days,
-    "egfr": lambda: reading_defaults().windows.egfr_days,
+_WINDOWS: dict[str, Callable[[Windows], float]] = {
+    "pregnant": lambda windows: windows.pregnancy_days,
+    "egfr": lambda windows: windows.egfr_days,
 }
 """Facts that speak for today only for a while, whichever code says them."""
 

@@ -14,6 +14,7 @@ _FALSE_FRIENDS = "mr-ct-broad-false-friends"
 _CT_ABDOMEN_OPEN = "41806-1"
 _TRACER_OPEN = frozenset({"pet-ct-skull-base-mid-thigh", "pet-ct-whole-body", "pet-only"})
 _BY_TRACER = {"sstr": "pet-ct-sstr", "fdg": "pet-ct-fdg", "fdopa": "pet-ct-fdopa"}
+_AGENTS = ("dotatate", "dotatoc", "dotanoc")
 _MR = ["mri", "mr", "magnetic resonance", "mrcp"]
 _CT = ["ct", "cat scan", "computed tomography", "tomography"]
 _NUCLEAR = ["pet", "spect", "scintigraphy", "pet ct", "positron"]
@@ -69,6 +70,7 @@ class Study:
         attributes: attributes of a study without a key.
         concepts: concepts its codes name.
         open_question: what must be settled before the study has a key.
+        agent: ligand of its SSTR tracer, when code or text name one.
     """
 
     procedure: str | None
@@ -78,6 +80,7 @@ class Study:
     label: str
     concepts: tuple[str, ...] = ()
     open_question: str = ""
+    agent: str | None = None
 
 
 def study(concept: object, terminology: Terminology, extra: object = None) -> Study | None:
@@ -88,14 +91,15 @@ def study(concept: object, terminology: Terminology, extra: object = None) -> St
     if any(match.concept == _FALSE_FRIENDS for match in found):
         return None
     label = _name(concept) or (found[0].display if found else "")
+    agent = _agent((concept, *details), written, terminology)
     if not found:
-        return _from_text(label or words(concept))
+        return _from_text(label or words(concept), agent)
     tracer = _tracer((concept, *details), written, terminology)
     specific = _most_specific(found, terminology)
     keys = {key for match in specific if (key := _key(match, tracer, written))}
     if len(keys) == 1:
         key = keys.pop()
-        return Study(key, frozenset(), None, CODED, label, tuple(m.concept for m in specific))
+        return Study(key, frozenset(), None, CODED, label, tuple(m.concept for m in specific), agent=agent)
     return _without_key(specific, keys, tracer, label)
 
 
@@ -149,11 +153,19 @@ def _tracer(concepts: Iterable[object], written: str, terminology: Terminology) 
     return named.pop() if len(named) == 1 else None
 
 
-def _from_text(name: str) -> Study | None:
+def _agent(concepts: Iterable[object], written: str, terminology: Terminology) -> str | None:
+    """The SSTR ligand that codes or text name; two different ones leave it open."""
+    coded = (match.concept for concept in concepts for match in matches(concept, terminology) if match.tracer == "sstr")
+    normal = normal_text(" ; ".join((written, *(concept.replace("-", " ") for concept in coded))))
+    named = [agent for agent in _AGENTS if says(normal, [agent])]
+    return named[0] if len(named) == 1 else None
+
+
+def _from_text(name: str, agent: str | None) -> Study | None:
     """A study ordered as text: a reviewed name has a key; other imaging of the region is merely recognised."""
     label = label_in(name, labels().study)
     if label:
-        return Study(label.procedure, frozenset(), None, TEXT, name)
+        return Study(label.procedure, frozenset(), None, TEXT, name, agent=agent)
     normal = normal_text(name)
     modality = next((key for key, phrases in _MODALITIES.items() if says(normal, phrases)), None)
     if modality is None or not says(normal, _REGION) or says(normal, _GUIDANCE):

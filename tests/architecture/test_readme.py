@@ -67,7 +67,7 @@ def test_the_settings_are_those_read() -> None:
     defaults = {
         f"PNET_CDS_{name.upper()}": str(field.default).lower()
         if isinstance(field.default, bool)
-        else str(field.default)
+        else str(field.default or "none")
         for name, field in Settings.model_fields.items()
     }
     assert told == defaults

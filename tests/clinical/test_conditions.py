@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_service.clinical.conditions import Truth, evaluate
-from cds_service.knowledge.model import Condition, Op, Range, Test
+from cds_service.knowledge.model import Condition, Op, Test
+from cds_service.knowledge.ranges import Range
 
 TRUTHS = (True, False, None)
 

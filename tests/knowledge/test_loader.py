@@ -731,7 +731,7 @@ def test_engineering_defaults_are_labelled(knowledge: Knowledge) -> None:
     assert [row_id for row_id in sorted(ENGINEERED) if not knowledge.rows[row_id].from_project] == []
 
 
-NOT_CITED = {"commnets-summary", "esmo-2020-summary", "mims-net", "msd-manuals", "recist-table"}
+NOT_CITED = {"mims-net", "msd-manuals", "recist-table"}
 """Sources of alternatives and thresholds that the specification keeps as information and no row applies."""
 
 

@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -153,12 +152,6 @@ def pnet(**members: Any) -> Resource:
     return resource("Condition", **(given | members))
 
 
-@cache
-def attributes() -> Mapping[str, frozenset[str]]:
-    """Attributes of the studies by procedure key, as the service hands them to the reader."""
-    return {key: procedure.attributes for key, procedure in load_knowledge().on(TODAY).procedures.items()}
-
-
 def read(
     *resources: Resource,
     encounter: str | None = None,
@@ -173,7 +166,8 @@ def read(
         encounter_id=encounter,
         today=today,
         terminology=load_terminology(),
-        attributes=attributes(),
+        attributes=load_knowledge().attributes,
+        windows=load_knowledge().windows,
         complete=complete,
         indications=indications,
     )

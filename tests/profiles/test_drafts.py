@@ -11,8 +11,10 @@ from fhir.resources.R4B import get_fhir_model_class
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from cds_service.domain.policy import OrderWriting
+from cds_service.errors import SiteError
 from cds_service.knowledge import load_knowledge
-from fhir_profiles.drafts import CONCEPT_OF, suggested_order
+from fhir_profiles.drafts import CONCEPT_OF, check_tracer, suggested_orders
 from fhir_profiles.orders import imaging_orders
 from fhir_profiles.terminology import load_terminology
 from tests.profiles.charts import HOSTILE, PATIENT, SYSTEMS, TODAY, Resource, coding, concept, resource
@@ -46,7 +48,8 @@ PATTERN: Final = resource(
 
 def write(procedure: str, draft: Resource, detail: str = "Pancreas protocol") -> Resource:
     """The suggested order in place of a draft."""
-    return suggested_order(procedure, "The better study", detail, draft, PATIENT, TERMS)
+    (order,) = suggested_orders(procedure, "The better study", detail, draft, PATIENT, TERMS)
+    return order
 
 
 def check(order: Resource) -> None:
@@ -126,10 +129,59 @@ def test_the_written_order_is_read_as_what_it_is(procedure: str) -> None:
 def test_a_due_window_is_written(procedure: str) -> None:
     """A study that is due later says when."""
     window = (date(2027, 1, 5), date(2027, 2, 5))
-    order = suggested_order(procedure, "x", "", {}, PATIENT, TERMS, window=window)
+    (order,) = suggested_orders(procedure, "x", "", {}, PATIENT, TERMS, window=window)
     check(order)
     assert order["occurrencePeriod"] == {"start": "2027-01-05", "end": "2027-02-05"}
     assert "occurrencePeriod" not in write(procedure, {})
+
+
+# --- how the site wants orders coded ----------------------------------------------------------------------------------
+
+
+def coded(procedure: str, writing: OrderWriting) -> list[Resource]:
+    """The orders of a study, as a site writes them."""
+    return list(suggested_orders(procedure, "The better study", "", PATTERN, PATIENT, TERMS, writing))
+
+
+def test_a_study_of_two_cpt_codes_is_two_orders_under_one_requisition() -> None:
+    """The site prefers CPT: each order holds one code, both the same requisition, and together they are the study."""
+    pair = coded("mri-abd-pel-wwo", OrderWriting(("cpt", "loinc")))
+    assert [order["code"]["coding"][0]["code"] for order in pair] == ["74183", "72197"]
+    assert len({str(order["requisition"]) for order in pair}) == 1
+    for order in pair:
+        check(order)
+        assert len(order["code"]["coding"]) == 1
+    numbered = [order | {"id": str(number)} for number, order in enumerate(pair)]
+    drafts = imaging_orders(numbered, PATIENT, TERMS)
+    assert {draft.order.procedure for draft in drafts} == {"mri-abd-pel-wwo"}
+    assert {draft.group for draft in drafts} == {("ServiceRequest/0", "ServiceRequest/1")}
+    assert coded("mri-abd-pel-wwo", OrderWriting(("cpt", "loinc"))) == pair
+
+
+def test_only_the_systems_of_the_site_are_written_in_its_order() -> None:
+    """The preferred system comes first and one that is left out is not written."""
+    (order,) = coded("ct-abd-pel-w", OrderWriting(("sct", "cpt")))
+    assert [coding["code"] for coding in order["code"]["coding"]] == ["1148701004", "74177"]
+    (only_text,) = coded("mri-abd-pel-wwo", OrderWriting(("sct",)))
+    assert only_text["code"] == {"text": "The better study"}
+
+
+def test_the_tracer_of_the_site_is_named() -> None:
+    """With its code where one may be written, by name alone where none is verified."""
+    named = {
+        tracer: coded("pet-ct-sstr", OrderWriting(sstr_tracer=tracer))[0]["orderDetail"][0]
+        for tracer in ("tracer-ga68-dotatate", "tracer-ga68-dotatoc", "tracer-cu64-dotatate")
+    }
+    assert named["tracer-ga68-dotatate"]["coding"][0]["code"] == "A9587"
+    assert named["tracer-ga68-dotatoc"] == {"text": "Gallium-68 DOTATOC"}
+    assert named["tracer-cu64-dotatate"] == {"text": "Copper-64 DOTATATE"}
+
+
+@pytest.mark.parametrize("tracer", ["tracer-fdg", "dotatate", ""])
+def test_a_tracer_of_another_kind_is_refused(tracer: str) -> None:
+    """A site cannot have SSTR PET ordered with something else."""
+    with pytest.raises(SiteError, match="tracer-ga68-dotatate"):
+        check_tracer(OrderWriting(sstr_tracer=tracer), TERMS)
 
 
 # --- what is carried over ---------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from cds_service.domain.facts import FACTS, FactSpec, Kind, TumourGrowth
 from cds_service.domain.findings import PatientFacts, Skipped, ValueRange
 from cds_service.errors import UnsupportedFhirVersion
+from cds_service.knowledge import load_knowledge
 from fhir_profiles.facts import read_chart
 from fhir_profiles.inputs import quick_tests
 from fhir_profiles.inputs.observations import relevant
@@ -1167,6 +1168,7 @@ def test_what_could_not_be_taken_apart_is_reported() -> None:
         today=TODAY,
         terminology=load_terminology(),
         attributes={},
+        windows=load_knowledge().windows,
         damaged=(entry,),
         unavailable=("laboratory",),
     )

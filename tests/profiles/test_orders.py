@@ -12,12 +12,13 @@ import pytest
 from cds_service.domain.facts import FACTS
 from cds_service.domain.findings import DraftOrder
 from cds_service.errors import PatientMismatch, UnsupportedFhirVersion
+from cds_service.knowledge import load_knowledge
 from cds_service.service import Booking
 from fhir_profiles.appointments import imaging_bookings
 from fhir_profiles.orders import imaging_orders, indications, planned_studies, reason_words, with_history
 from fhir_profiles.reading import labels
 from fhir_profiles.terminology import CodeRow, load_terminology
-from tests.profiles.charts import HOSTILE, PATIENT, Resource, attributes, concept, expand, patient, pnet, read, resource
+from tests.profiles.charts import HOSTILE, PATIENT, Resource, concept, expand, patient, pnet, read, resource
 
 TERMS: Final = load_terminology()
 TEXTS: Final[dict[str, Any]] = json.loads(
@@ -151,7 +152,7 @@ def token(row: CodeRow) -> str:
 def test_every_procedure_key_has_a_test() -> None:
     """The tables here speak of every key of the knowledge, by code or by text."""
     spoken = {*KEY_OF.values(), *CT_ABDOMEN.values(), *TEXTS["named"].values()} - {None}
-    assert spoken == set(attributes())
+    assert spoken == set(load_knowledge().procedures)
 
 
 @pytest.mark.parametrize(("key", "row"), CERTAIN, ids=[f"{row.system} {row.code}" for _, row in CERTAIN])
@@ -483,7 +484,8 @@ def test_studies_of_other_regions_that_have_keys_are_recognised(text: str, expec
     """Chest, head, brain and spine are imaging the coded orders know: contrast and radiation matter in words too."""
     drafts = found(order(text=text))
     assert len(drafts) == 1
-    known = attributes().get(drafts[0].order.procedure or "", drafts[0].order.attributes)
+    procedure = load_knowledge().procedures.get(drafts[0].order.procedure or "")
+    known = procedure.attributes if procedure else drafts[0].order.attributes
     assert set(expected) <= known | drafts[0].order.attributes
 
 
