@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import cache
 from uuid import uuid4
 
 from flask import Flask
 
 from cds_service.auth.gate import Fetcher, Gate
+from cds_service.clients import Caller, Client
 from cds_service.errors import SettingsError
 from cds_service.http_client import get_bounded
 from cds_service.knowledge import Knowledge, knowledge_at, load_knowledge, load_site
@@ -50,14 +53,15 @@ def create_app(
     terminology = terminology or load_terminology()
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    parts = Parts(knowledge, terminology, today, new_id)
+    parts_for = _parts_by_client(Parts(knowledge, terminology, today, new_id))
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
     edge.register(app, settings)
     problems.register(app)
-    _admit(app, settings, clients, fetch)
-    app.register_blueprint(cds_services.blueprint(services, parts, store, lambda: datetime.now(UTC)))
+    for client in _admit(app, settings, clients, fetch):
+        parts_for(Caller(client))
+    app.register_blueprint(cds_services.blueprint(services, parts_for, store, lambda: datetime.now(UTC)))
     app.register_blueprint(ops.blueprint(knowledge, store))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
@@ -77,19 +81,37 @@ def require_public_url(settings: Settings) -> None:
         )
 
 
-def _admit(app: Flask, settings: Settings, clients: ClientStore | None, fetch: Fetcher) -> None:
-    """Open the demo to everybody, and anything else to registered clients only."""
+def _parts_by_client(shared: Parts) -> Callable[[Caller], Parts]:
+    """What the call of a client is answered with: what all share, or the rows as they hold at the client's own site.
+
+    A site file that cannot be used raises SiteError: the call fails rather than being answered by another policy.
+    """
+
+    @cache
+    def at_site(site_file: str) -> Parts:
+        return replace(shared, knowledge=knowledge_for(site_file, shared.terminology))
+
+    def parts_for(caller: Caller) -> Parts:
+        return at_site(caller.client.site_file) if caller.client.site_file else shared
+
+    return parts_for
+
+
+def _admit(app: Flask, settings: Settings, clients: ClientStore | None, fetch: Fetcher) -> tuple[Client, ...]:
+    """Open the demo to everybody, and anything else to registered clients only; these are returned."""
     if settings.demo:
         access.open_to_everybody(app)
         cors.allow_everybody(app)
-        return
+        return ()
     clients = clients or open_clients(settings.database_url)
-    if not any(found.client.enabled and (found.keys or found.fetches) for found in clients.all()):
+    registered = tuple(found for found in clients.all() if found.client.enabled)
+    if not any(found.keys or found.fetches for found in registered):
         raise SettingsError("No client with a key is registered, so nobody could call: pnet-cds client add --help")
     clients.release()
     gate = Gate(clients, fetch, lambda: datetime.now(UTC), settings.token_skew_seconds)
     access.protect(app, gate, settings.public_url or "", settings.rate_limit, settings.rate_limit_storage)
     cors.allow_clients(app, clients.origins)
+    return tuple(found.client for found in registered)
 
 
 def knowledge_for(site_file: str, terminology: Terminology) -> Knowledge:

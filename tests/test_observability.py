@@ -111,6 +111,7 @@ def test_what_operators_need_stays(log: Log) -> None:
     assert "client" not in json.loads(log("refused"))
 
 
+@pytest.mark.usefixtures("log")
 def test_lines_of_libraries_are_redacted(capsys: pytest.CaptureFixture[str]) -> None:
     """What the HTTP server logs on its own account, with arguments or a traceback, loses its secrets as well."""
     handler = logging.StreamHandler()

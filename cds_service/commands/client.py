@@ -16,6 +16,7 @@ from cds_service.auth.keys import KeySet, algorithm_of, read_key_set, thumbprint
 from cds_service.clients import Client, PamaPlacement
 from cds_service.errors import ClientInvalid
 from cds_service.http_client import get_bounded
+from cds_service.knowledge import knowledge_at, load_site
 from cds_service.settings import load_settings
 from cds_service.store.clients import GIVEN, Registered, SqlClients, open_clients
 
@@ -187,15 +188,10 @@ def _attributes(given: dict[str, Any]) -> dict[str, Any]:
     if "pama" in single:
         single["pama"] = PamaPlacement(single["pama"])
     if single.get("site_file"):
-        single["site_file"] = str(_existing(single["site_file"]))
+        path = Path(single["site_file"]).resolve()
+        knowledge_at(load_site(path))
+        single["site_file"] = str(path)
     return lists | single
-
-
-def _existing(path: str) -> Path:
-    found = Path(path).resolve()
-    if not found.is_file():
-        raise ClientInvalid("site-file: there is no such file.")
-    return found
 
 
 def _usable(file: BinaryIO) -> KeySet:

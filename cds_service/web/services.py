@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, request
 
+from cds_service.clients import Caller
 from cds_service.errors import BodyTooLarge, StoreError, UnknownService, UnsupportedMediaType
 from cds_service.issuing import Outcome
 from cds_service.observability import logger
@@ -21,8 +22,13 @@ from cds_service.web.access import current_caller
 _JSON = ("application/json", "application/fhir+json", "text/json")
 
 
-def blueprint(services: tuple[HookService, ...], parts: Parts, store: Store, now: Callable[[], datetime]) -> Blueprint:
-    """Discovery and one route for all services."""
+def blueprint(
+    services: tuple[HookService, ...],
+    parts_for: Callable[[Caller], Parts],
+    store: Store,
+    now: Callable[[], datetime],
+) -> Blueprint:
+    """Discovery and one route for all services; what a call is answered with may depend on who calls."""
     routes = Blueprint("cds_services", __name__)
     by_id = {service.id: service for service in services}
     document = msgspec.json.encode(discovery(services))
@@ -40,7 +46,9 @@ def blueprint(services: tuple[HookService, ...], parts: Parts, store: Store, now
             raise UnknownService("There is no such service here; GET /cds-services lists them.")
         _require_json(request.mimetype)
         started = time.perf_counter()
-        outcome = answer(service, _body(), parts, current_caller())
+        caller = current_caller()
+        parts = parts_for(caller)
+        outcome = answer(service, _body(), parts, caller)
         elapsed = (time.perf_counter() - started) * 1000
         _keep(store, _record(service, outcome, parts, now(), elapsed))
         _log(service, outcome, elapsed)

@@ -61,15 +61,17 @@ def test_the_services_are_those_offered() -> None:
     assert told == [(service.id, service.hook) for service in SERVICES]
 
 
+def shown(default: object) -> str:
+    """A default as the table shows it."""
+    if default in (None, ""):
+        return "none"
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
 def test_the_settings_are_those_read() -> None:
     """Every setting with its default, and no other."""
     told = {code(row[0])[0]: code(row[1])[0] for row in table("setting", "default", "meaning")}
-    defaults = {
-        f"PNET_CDS_{name.upper()}": str(field.default).lower()
-        if isinstance(field.default, bool)
-        else str(field.default or "none")
-        for name, field in Settings.model_fields.items()
-    }
+    defaults = {f"PNET_CDS_{name.upper()}": shown(field.default) for name, field in Settings.model_fields.items()}
     assert told == defaults
     assert set(re.findall(r"PNET_CDS_[A-Z_]+", README)) <= set(defaults)
 

@@ -182,7 +182,6 @@ def test_a_file_without_a_usable_key_changes_nothing(
         (("add", "x", "--issuer", "urn:there"), "registered already"),
         (("add", "X", "--issuer", "urn:x"), "id: expected"),
         (("add", "x", "--issuer", "urn:x", "--jku", "http://ehr.example.org"), "jku: expected"),
-        (("add", "x", "--issuer", "urn:x", "--site-file", "/no/such/file"), "no such file"),
         (("set", "there", "--cors-origin", "*"), "cors-origin: expected"),
     ],
 )
@@ -193,6 +192,21 @@ def test_what_cannot_be_done_is_said(command: Command, arguments: tuple[str, ...
     assert (ran.status, ran.out) == (1, "")
     assert said in ran.err
     assert "[client-invalid]" in ran.err
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "cannot be read"), ("[nonsense]", "does not fit")])
+def test_a_site_file_is_checked_when_it_is_given(
+    command: Command, tmp_path: Path, content: str | None, said: str
+) -> None:
+    """A client is not registered with a policy that could not be used when it calls."""
+    path = tmp_path / "site.toml"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    ran = command("client", "add", "ehr", "--issuer", ISSUER, "--site-file", str(path))
+    assert ran.status == 1
+    assert said in ran.err
+    assert "[site-invalid]" in ran.err
+    assert shown(command, "list") == []
 
 
 def test_every_command_explains_itself(command: Command) -> None:

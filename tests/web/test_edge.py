@@ -16,9 +16,10 @@ from werkzeug.test import TestResponse
 from cds_service.app import create_app
 from cds_service.auth.keys import read_key_set
 from cds_service.clients import Client
-from cds_service.errors import SettingsError, StoreError
+from cds_service.errors import SettingsError, SiteError, StoreError
 from cds_service.settings import Settings, load_settings
 from cds_service.store.clients import GIVEN, SqlClients, open_clients
+from tests.calling import synthetic_request
 from tests.signing import claims, key_set, public_jwk, sign
 
 PUBLIC: Final = "https://cds.example.org"
@@ -296,6 +297,46 @@ def test_a_rate_is_one(rate: str) -> None:
     """A rate of another form is refused by name."""
     with pytest.raises(SettingsError, match="PNET_CDS_RATE_LIMIT"):
         load_settings(rate_limit=rate)
+
+
+# --- the client's own site --------------------------------------------------------------------------------------------
+
+
+def test_each_client_is_answered_by_its_own_site(
+    protected: Protected, tmp_path: Path, advertised: dict[str, dict[str, str]]
+) -> None:
+    """The policy of the client that calls decides; the other client gets that of the service."""
+    file = tmp_path / "site.toml"
+    file.write_text('name = "North"\n[studies]\nunavailable = ["mri"]\n', encoding="utf-8")
+    protected.register("north", site_file=str(file))
+    app = protected.app()
+    path = "/cds-services/pnet-order-sign"
+    body = json.dumps(synthetic_request("incidental-tail-lesion", "order-sign", advertised))
+
+    def ask(client: str) -> str:
+        token = sign(claims(f"https://{client}.example.org", PUBLIC + path), client)
+        headers = {"Authorization": f"Bearer {token}"}
+        got = app.test_client().post(path, data=body, content_type="application/json", headers=headers)
+        assert got.status_code == 200
+        return str(got.get_json()["cards"][0]["detail"])
+
+    for _ in range(2):
+        assert "not available here (site setting)" in ask("north")
+        assert "not available here" not in ask("ehr")
+
+
+def test_a_site_file_that_is_gone_is_not_replaced_by_another(protected: Protected, tmp_path: Path) -> None:
+    """Rather no answer than one by a policy that is not the client's: at the start, and for a client added later."""
+    gone = str(tmp_path / "gone.toml")
+    app = protected.app()
+    protected.register("late", site_file=gone)
+    path = "/cds-services/pnet-order-sign"
+    headers = {"Authorization": f"Bearer {sign(claims('https://late.example.org', PUBLIC + path), 'late')}"}
+    with capture_logs():
+        got = app.test_client().post(path, data=b"{}", content_type="application/json", headers=headers)
+    assert (got.status_code, slug(got)) == (500, "site-invalid")
+    with pytest.raises(SiteError):
+        protected.app()
 
 
 class _Broken:
