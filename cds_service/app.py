@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, partial
 from uuid import uuid4
 
 from flask import Flask
@@ -13,6 +13,8 @@ from flask import Flask
 from cds_service.auth.gate import Fetcher, Gate
 from cds_service.clients import Caller, Client
 from cds_service.errors import SettingsError
+from cds_service.fhir.client import Read, read
+from cds_service.fhir.policy import ReadPolicy, read_policy
 from cds_service.http_client import get_bounded
 from cds_service.knowledge import Knowledge, knowledge_at, load_knowledge, load_site
 from cds_service.pipeline import Parts
@@ -22,8 +24,9 @@ from cds_service.store.base import Store
 from cds_service.store.clients import ClientStore, open_clients
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
+from cds_service.store.pseudonym import patient_pseudonym
 from cds_service.store.sql import SqlStore
-from cds_service.web import access, cors, demo, edge, ops, problems
+from cds_service.web import access, cors, demo, edge, feedback, ops, problems
 from cds_service.web import services as cds_services
 from fhir_profiles.drafts import check_tracer
 from fhir_profiles.synthetic import synthetic_patients
@@ -42,6 +45,7 @@ def create_app(
     fetch: Fetcher = get_bounded,
     today: Callable[[], date] = date.today,
     new_id: Callable[[], str] = lambda: str(uuid4()),
+    read: Read = read,
 ) -> Flask:
     """The WSGI application.
 
@@ -53,7 +57,12 @@ def create_app(
     terminology = terminology or load_terminology()
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    parts_for = _parts_by_client(Parts(knowledge, terminology, today, new_id))
+    parts_for = _parts_by_client(Parts(knowledge, terminology, today, new_id, policy_of(settings), read))
+    pseudonym = partial(patient_pseudonym, hash_key(settings, store))
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -61,10 +70,12 @@ def create_app(
     problems.register(app)
     for client in _admit(app, settings, clients, fetch):
         parts_for(Caller(client))
-    app.register_blueprint(cds_services.blueprint(services, parts_for, store, lambda: datetime.now(UTC)))
+    app.register_blueprint(cds_services.blueprint(services, parts_for, store, now, pseudonym))
+    app.register_blueprint(feedback.blueprint(services, store, now, comments=settings.store_comments))
     app.register_blueprint(ops.blueprint(knowledge, store))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
+    store.release()
     return app
 
 
@@ -82,19 +93,18 @@ def require_public_url(settings: Settings) -> None:
 
 
 def _parts_by_client(shared: Parts) -> Callable[[Caller], Parts]:
-    """What the call of a client is answered with: what all share, or the rows as they hold at the client's own site.
+    """What the call of a client is answered with: what all share, but for the client's own site and FHIR servers.
 
     A site file that cannot be used raises SiteError: the call fails rather than being answered by another policy.
     """
 
     @cache
-    def at_site(site_file: str) -> Parts:
-        return replace(shared, knowledge=knowledge_for(site_file, shared.terminology))
+    def parts_of(site_file: str | None, fhir_servers: tuple[str, ...]) -> Parts:
+        knowledge = knowledge_for(site_file, shared.terminology) if site_file else shared.knowledge
+        policy = shared.policy.only(fhir_servers) if fhir_servers else shared.policy
+        return replace(shared, knowledge=knowledge, policy=policy)
 
-    def parts_for(caller: Caller) -> Parts:
-        return at_site(caller.client.site_file) if caller.client.site_file else shared
-
-    return parts_for
+    return lambda caller: parts_of(caller.client.site_file, caller.client.fhir_servers)
 
 
 def _admit(app: Flask, settings: Settings, clients: ClientStore | None, fetch: Fetcher) -> tuple[Client, ...]:
@@ -114,6 +124,11 @@ def _admit(app: Flask, settings: Settings, clients: ClientStore | None, fetch: F
     return tuple(found.client for found in registered)
 
 
+def hash_key(settings: Settings, store: Store) -> bytes:
+    """The key of the patient hashes: the site's own or, without one, a random one the store keeps."""
+    return settings.hash_key.get_secret_value().encode() if settings.hash_key else store.pseudonym_key()
+
+
 def knowledge_for(site_file: str, terminology: Terminology) -> Knowledge:
     """The knowledge as it holds at the site of a site file.
 
@@ -126,6 +141,24 @@ def knowledge_for(site_file: str, terminology: Terminology) -> Knowledge:
     knowledge = knowledge_at(site)
     check_tracer(knowledge.order_writing, terminology)
     return knowledge
+
+
+def policy_of(settings: Settings) -> ReadPolicy:
+    """The FHIR servers that may be read, as configured.
+
+    Raises:
+        SettingsError: a server or a range of addresses cannot be used.
+    """
+    return read_policy(
+        servers=settings.fhir_servers,
+        open_servers=settings.fhir_open_servers,
+        networks=settings.fhir_networks,
+        any_loopback=settings.demo,
+        seconds=settings.fhir_seconds,
+        max_pages=settings.fhir_max_pages,
+        max_bytes=settings.fhir_max_bytes,
+        ca_file=settings.fhir_ca_file,
+    )
 
 
 def open_store(settings: Settings) -> Store:

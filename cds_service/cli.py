@@ -1,4 +1,4 @@
-"""The command line: ``pnet-cds serve | assess | explain | call | check | client``."""
+"""The command line: ``pnet-cds serve | assess | explain | call | check``, and the groups of ``commands``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from rich.console import Console
 
 from cds_service import __version__
 from cds_service.checks import find_problems, overdue
+from cds_service.commands.audit import audit
 from cds_service.commands.client import client
+from cds_service.commands.db import db
+from cds_service.commands.feedback import feedback
 from cds_service.consult import Consulted, from_bundle, from_facts
 from cds_service.errors import FactsError, PnetCdsError
 from cds_service.explain import print_assessment, print_cards
@@ -216,7 +219,8 @@ def check(as_json: bool, site: str) -> None:
     sys.exit(int(bool(problems)))
 
 
-cli.add_command(client)
+for group in (audit, client, db, feedback):
+    cli.add_command(group)
 
 
 def main() -> None:

@@ -138,6 +138,7 @@ def assessment_object(assessment: Assessment, chart: PatientFacts, knowledge: Kn
             for skipped in chart.skipped
         ],
         "unavailable": list(chart.unavailable),
+        "unavailable_reasons": {key: str(chart.lacks[key]) for key in chart.unavailable if key in chart.lacks},
         "facts": {
             name: {"value": plain(value)} | _evidence(chart.evidence.get(name, ()))
             for name in FACTS

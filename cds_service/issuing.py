@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cds_service.domain.findings import Assessment
@@ -27,20 +27,33 @@ class IssuedCard:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The answer to a call, and what is recorded about it."""
+    """The answer to a call, and what is recorded about it.
+
+    Attributes:
+        patient_id, fhir_server: whom the call was about; recorded as a keyed hash only.
+    """
 
     consult_id: str
     body: dict[str, Any]
     cards: tuple[IssuedCard, ...] = ()
     assessment: Assessment | None = None
     skipped: int = 0
-    unavailable: tuple[str, ...] = ()
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    """Inputs that could not be had in full, and why."""
     defects: tuple[str, ...] = ()
+    patient_id: str = ""
+    fhir_server: str = ""
 
 
 def nothing_to_say(request: HookRequest, new_id: Callable[[], str]) -> Outcome:
     """There is nothing to say about this call."""
-    return Outcome(new_id(), {"cards": []}, defects=request.defects)
+    return Outcome(
+        new_id(),
+        {"cards": []},
+        defects=request.defects,
+        patient_id=request.patient_id,
+        fhir_server=request.fhir_server,
+    )
 
 
 def issue(
@@ -59,9 +72,28 @@ def issue(
         cards=issued,
         assessment=consultation.assessment,
         skipped=len(consultation.chart.skipped),
-        unavailable=consultation.chart.unavailable,
+        unavailable=consultation.chart.lacks,
         defects=request.defects,
+        patient_id=request.patient_id,
+        fhir_server=request.fhir_server,
     )
+
+
+def unrecorded(body: dict[str, Any]) -> dict[str, Any]:
+    """The answer for when it could not be recorded: the same advice without any identifier that would lead nowhere.
+
+    Cards and suggestions lose their optional ``uuid`` (so no feedback is sent on them); system actions, which carry the
+    identifier of the consult, are left out.
+    """
+    left = {name: value for name, value in body.items() if name != "systemActions"}
+    return {**left, "cards": [_anonymous(card) for card in body["cards"]]}
+
+
+def _anonymous(card: dict[str, Any]) -> dict[str, Any]:
+    bare = {name: value for name, value in card.items() if name != "uuid"}
+    if "suggestions" in bare:
+        bare["suggestions"] = [{n: v for n, v in item.items() if n != "uuid"} for item in bare["suggestions"]]
+    return bare
 
 
 def without_empty(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """One call from start to end. Read this first.
 
-    body ─► request ─► drafts ─► prefetch ─► facts ─► assessment ─► cards ─► response
+    body ─► request ─► drafts ─► prefetch (what it lacks: FHIR server) ─► facts ─► assessment ─► cards ─► response
 
 Each step is a function of another room; nothing is decided here but their order and when there is nothing to say.
 """
@@ -8,13 +8,17 @@ Each step is a function of another room; nothing is decided here but their order
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from cds_service.clients import DEMO_CALLER, Caller
 from cds_service.clinical.contradictions import assess_chart
 from cds_service.domain.findings import DraftOrder, PatientFacts
+from cds_service.domain.terms import LACK_WORDS
 from cds_service.errors import PrefetchMissing
+from cds_service.fhir.client import Read, read
+from cds_service.fhir.fallback import complete
+from cds_service.fhir.policy import ReadPolicy
 from cds_service.fhir.prefetch import Received, State, receive
 from cds_service.issuing import Outcome, issue, nothing_to_say
 from cds_service.knowledge.model import Knowledge
@@ -30,12 +34,19 @@ from fhir_profiles.versions import refuse_older_versions
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a call is answered with; every part can be replaced."""
+    """What a call is answered with; every part can be replaced.
+
+    Attributes:
+        policy: which FHIR servers may be read for the caller; nothing is read unless it says so.
+        read: how they are read.
+    """
 
     knowledge: Knowledge
     terminology: Terminology
     today: Callable[[], date]
     new_id: Callable[[], str]
+    policy: ReadPolicy = field(default_factory=ReadPolicy)
+    read: Read = read
 
 
 def answer(service: HookService, body: bytes, parts: Parts, caller: Caller = DEMO_CALLER) -> Outcome:
@@ -48,7 +59,9 @@ def answer(service: HookService, body: bytes, parts: Parts, caller: Caller = DEM
     orders = named_in_call(service, request, parts.terminology)
     if service.subject is Subject.DRAFTS and not orders.subjects:
         return nothing_to_say(request, parts.new_id)
-    received = receive(request.prefetch, _inputs(service), quick_tests(parts.terminology))
+    inputs, wanted = _inputs(service), quick_tests(parts.terminology)
+    received = receive(request.prefetch, inputs, wanted)
+    received = complete(received, request, inputs, wanted, parts.policy, parts.read)
     _require(service, received)
     refuse_older_versions(received.resources)
     orders, bookings = held_in_chart(service, request, received, orders, parts.terminology)
@@ -86,7 +99,7 @@ def _consult(
         subjects=len(orders.subjects),
         drafted=frozenset(draft.order.procedure for draft in ordered if draft.order.procedure),
         failed=tuple(key for key, state in received.states.items() if state is State.ERROR),
-        planned=planned_studies(received.resources, parts.terminology),
+        planned=planned_studies(received.resources, request.patient_id, parts.terminology),
         bookings=bookings,
         caller=caller,
     )
@@ -106,7 +119,7 @@ def _require(service: HookService, received: Received) -> None:
     templates = prefetch_templates(service)
     lacking = [key for key in service.required if received.states[key] in (State.ABSENT, State.ERROR)]
     if lacking:
-        named = ", ".join(f"{key} ({templates[key]})" for key in lacking)
+        named = ", ".join(f"{key} ({templates[key]}; {LACK_WORDS[received.lacks[key]]})" for key in lacking)
         raise PrefetchMissing(f"Needed to answer safely, but neither prefetched nor readable: {named}.")
 
 
@@ -117,7 +130,7 @@ def _chart(
     service: HookService,
     parts: Parts,
 ) -> PatientFacts:
-    return read_chart(
+    chart = read_chart(
         received.resources,
         patient_id=request.patient_id,
         encounter_id=request.encounter_id,
@@ -130,3 +143,4 @@ def _chart(
         indications=indications(drafts, parts.terminology),
         damaged=tuple(received.skipped),
     )
+    return replace(chart, lacks=received.lacks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cds_service.addresses import base_url, rate
@@ -33,6 +33,20 @@ class Settings(BaseSettings):
     rate_limit: str = Field("600/minute", description="Calls allowed per client, or per address without one.")
     rate_limit_storage: str = Field("memory://", description="Where calls are counted: memory:// or a redis:// URL.")
     trusted_proxies: int = Field(0, ge=0, le=5, description="Proxies in front whose X-Forwarded headers are believed.")
+    hash_key: SecretStr | None = Field(
+        None, min_length=16, description="Secret key of the patient hashes; unset: a random one the store keeps."
+    )
+    store_comments: bool = Field(default=False, description="Keep clinicians' own words in feedback.")
+    retention_days: int = Field(
+        0, ge=0, le=99_999, description="Age in days at which db purge deletes; 0 keeps everything."
+    )
+    fhir_servers: str = Field("", description="FHIR servers that may be read with a call's token: base URLs.")
+    fhir_open_servers: str = Field("", description="FHIR servers that may be read without a token: base URLs.")
+    fhir_networks: str = Field("", description="Ranges of addresses, not public, where FHIR servers may be.")
+    fhir_ca_file: str = Field("", description="Certificate authorities to trust for FHIR servers; a PEM file.")
+    fhir_seconds: float = Field(3.0, gt=0, le=30, description="Time for all reads of one call together.")
+    fhir_max_pages: int = Field(100, ge=1, description="Most pages read for one input.")
+    fhir_max_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Most bytes read in one call, decompressed.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
 
     @field_validator("public_url")

@@ -61,11 +61,14 @@ def imaging_orders(orders: Iterable[Resource], patient_id: str, terminology: Ter
     return tuple(_paired(found))
 
 
-def _check_patient(resource: Resource, patient_id: str) -> None:
+def is_for(resource: Resource, patient_id: str) -> bool:
+    """Whether an order is about the patient; one that names nobody came with the patient's."""
     subject = resource.get("subject")
-    if not text(member(subject, "reference")):
-        return
-    if not is_about(subject, patient_id):
+    return not text(member(subject, "reference")) or is_about(subject, patient_id)
+
+
+def _check_patient(resource: Resource, patient_id: str) -> None:
+    if not is_for(resource, patient_id):
         raise PatientMismatch(
             "A draft order's subject is not the patient of context.patientId; one call is about one patient."
         )
@@ -140,12 +143,14 @@ def indications(drafts: Iterable[DraftOrder], terminology: Terminology) -> list[
     ]
 
 
-def planned_studies(resources: Iterable[Resource], terminology: Terminology) -> frozenset[str]:
-    """Procedure keys of imaging that is already on order."""
+def planned_studies(resources: Iterable[Resource], patient_id: str, terminology: Terminology) -> frozenset[str]:
+    """Procedure keys of imaging that is already on order for the patient."""
     named = (
         study(resource.get("code"), terminology, extra=resource.get("orderDetail"))
         for resource in resources
-        if resource.get("resourceType") == "ServiceRequest" and status(resource) == "active"
+        if resource.get("resourceType") == "ServiceRequest"
+        and status(resource) == "active"
+        and is_for(resource, patient_id)
     )
     return frozenset(found.procedure for found in named if found is not None and found.procedure)
 

@@ -24,6 +24,7 @@ from cds_service.settings import Settings
 from fhir_profiles.terminology import Terminology, load_terminology
 from tests.builders import AS_OF
 from tests.calling import InProcess, MakeApp, OverHttp, templates
+from tests.postgres import PostgresServer, running_server
 
 
 class NetworkForbiddenError(RuntimeError):
@@ -66,6 +67,13 @@ def _loopback_only() -> Iterator[None]:
 
         patch.setattr(socket, "getaddrinfo", guarded_look_up)
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server; without one on the machine the tests that need it are skipped, on our CI they fail."""
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from referencing import Registry, Resource
 from fhir_profiles.terminology import LOCAL_SYSTEM, load_terminology
 from tests.calling import ASSESSMENT, Answer, drafts, proposed
 
-SCHEMAS: Final = ("request", "response", "discovery", "assessment")
+SCHEMAS: Final = ("request", "response", "discovery", "assessment", "feedback")
 _ERRORS: Final = "https://pnet-cds.example.org/fhir/CodeSystem/errors"
 _LABELS: Final = ("loinc", "sct", "cpt", "local")
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})

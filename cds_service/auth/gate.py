@@ -79,18 +79,20 @@ class Gate:
             raise Unauthenticated("replayed")
 
     def _key(self, token: Token, registered: Registered) -> Key:
-        """The key a token names: from the set it points to, else from any source agreed with the client."""
+        """The key a token names: from the set it points to, else from any source agreed with the client.
+
+        A key set is read when it is not fresh or does not hold the key; until it answers, the key it had is used.
+        """
         if token.jku is not None and token.jku not in registered.client.jkus:
             raise Unauthenticated("jku-not-listed")
         sources = (token.jku,) if token.jku is not None else (GIVEN, *registered.client.jkus)
-        for url in sources:
-            if url != GIVEN and self._age(registered, url) > FRESH:
-                registered = self._refreshed(registered, url, wait=self._age(registered, url) > USABLE)
+        for source in sources:
+            found = self._named(token.kid, sources, registered)
+            if found is not None and (found.source == GIVEN or self._age(registered, found.source) <= FRESH):
+                return found
+            if source != GIVEN and (found is None or found.source == source):
+                registered = self._refreshed(registered, source, wait=found is None)
         found = self._named(token.kid, sources, registered)
-        for url in sources:
-            if found is None and url != GIVEN:
-                registered = self._refreshed(registered, url, wait=True)
-                found = self._named(token.kid, sources, registered)
         if found is None:
             raise Unauthenticated("unknown-key")
         return found

@@ -8,7 +8,7 @@ from cds_service.cards import wording
 from cds_service.cards.markdown import escape, reference, section, table
 from cds_service.clinical.situation import SIGNAL_NEEDS
 from cds_service.domain.findings import DraftOrder, OrderAssessment, RatedStudy
-from cds_service.domain.terms import NOT_RATED, USUALLY_NOT_APPROPRIATE
+from cds_service.domain.terms import LACK_WORDS, NOT_RATED, USUALLY_NOT_APPROPRIATE
 from cds_service.knowledge.model import Knowledge, Row, SafetyRow, SelectionRow
 from cds_service.protocol.response import Link
 from cds_service.service import Consultation
@@ -247,7 +247,11 @@ def data_problems(consultation: Consultation) -> str:
         about = f" for {wording.fact_name(skipped.fact)}" if skipped.fact else ""
         lines.append(f"Present but unusable{about}: {reference(skipped.source)}, {skipped.reason}")
     if consultation.chart.unavailable:
-        keys = ", ".join(consultation.chart.unavailable)
+        lacks = consultation.chart.lacks
+        keys = ", ".join(
+            f"{reference(key)} ({LACK_WORDS[lacks[key]]})" if key in lacks else key
+            for key in consultation.chart.unavailable
+        )
         lines.append(f"Not received in full, so what it holds is unknown and was not read as absent: {keys}")
     return section("About the data", lines)
 

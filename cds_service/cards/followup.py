@@ -8,6 +8,7 @@ from typing import Final
 from cds_service.cards import detail
 from cds_service.cards.markdown import cut, document, escape, section
 from cds_service.cards.order import topic
+from cds_service.cards.reasons import override_reasons
 from cds_service.cards.suggestions import creates
 from cds_service.domain.findings import Followup
 from cds_service.domain.terms import INFO, WARNING
@@ -172,6 +173,7 @@ def _card(
             ]
         ),
         suggestions=suggestions,
+        override_reasons=override_reasons("followup"),
         links=detail.links(rules, consultation.knowledge),
         rules=rules,
         associated=associated,

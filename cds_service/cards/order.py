@@ -6,11 +6,11 @@ from typing import Final
 
 from cds_service.cards import detail, wording
 from cds_service.cards.markdown import cut, document, plain
+from cds_service.cards.reasons import override_reasons
 from cds_service.cards.suggestions import replace_order
 from cds_service.domain.findings import DraftOrder, OrderAssessment
 from cds_service.domain.terms import (
     CRITICAL,
-    FHIR_BASE,
     INFO,
     NOT_RATED,
     USUALLY_APPROPRIATE,
@@ -22,21 +22,8 @@ from cds_service.protocol.response import SUMMARY_LIMIT, Card, Coding, Source
 from cds_service.service import Consultation
 
 _TOPICS: Final = "http://terminology.hl7.org/CodeSystem/cdshooks-card-type"
-_REASONS: Final = f"{FHIR_BASE}/CodeSystem/override-reason"
 _NAME_IN_SUMMARY: Final = 48
 DUPLICATE: Final = "SAF-15"
-
-OVERRIDE_REASONS: Final = tuple(
-    Coding(_REASONS, code, display)
-    for code, display in (
-        ("discussed-at-board", "Decided at the tumour board"),
-        ("study-not-available", "The suggested study is not available here"),
-        ("patient-preference", "The patient prefers the ordered study"),
-        ("other-indication", "The order is for another indication"),
-        ("record-incomplete", "The record is incomplete or wrong"),
-        ("clinical-judgement", "Clinical judgement"),
-    )
-)
 
 
 def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssessment) -> Card:
@@ -65,7 +52,7 @@ def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssess
             ]
         ),
         suggestions=(suggestion,) if suggestion else (),
-        override_reasons=OVERRIDE_REASONS,
+        override_reasons=override_reasons("order"),
         links=detail.links(_rules(consultation, order), knowledge),
         rules=_rules(consultation, order),
         associated=tuple(reference for reference in draft.group if reference),

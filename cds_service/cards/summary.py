@@ -5,6 +5,7 @@ from __future__ import annotations
 from cds_service.cards import detail, followup, wording
 from cds_service.cards.markdown import cut, document, section, table
 from cds_service.cards.order import topic
+from cds_service.cards.reasons import override_reasons
 from cds_service.domain.findings import Assessment, Stage
 from cds_service.domain.terms import INFO, WARNING
 from cds_service.protocol.response import SUMMARY_LIMIT, Card, Source, Suggestion
@@ -38,6 +39,7 @@ def summary_card(consultation: Consultation) -> Card:
             ]
         ),
         suggestions=_follow_up(consultation),
+        override_reasons=override_reasons("summary"),
         links=detail.links(rules, knowledge),
         rules=rules,
     )

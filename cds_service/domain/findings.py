@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cds_service.domain.facts import Facts
+from cds_service.domain.terms import Lack
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,8 @@ class PatientFacts:
     skipped: tuple[Skipped, ...] = ()
     unavailable: tuple[str, ...] = ()
     """Inputs that could not be had (prefetch keys); what they would have held is unknown."""
+    lacks: Mapping[str, Lack] = field(default_factory=dict)
+    """Why, by input."""
     days_since: Mapping[str, float] = field(default_factory=dict)
     """Days since a study was last completed, by procedure key."""
     priors: tuple[Evidence, ...] = ()

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from cds_service.errors import HookMismatch, InvalidRequest, NotJson
+from cds_service.protocol.authorization import FhirAccess, read_access
 from cds_service.protocol.contexts import CONTEXTS
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -46,6 +47,7 @@ class HookRequest:
         dispatched: references of the dispatched orders (order-dispatch).
         appointments: proposed appointments, as plain objects (appointment-book).
         prefetch: raw JSON by key; a key that is absent was not supplied.
+        fhir: where the chart may be read; None when the call names no FHIR server.
         defects: requirement numbers the caller missed without harm.
     """
 
@@ -59,7 +61,13 @@ class HookRequest:
     dispatched: tuple[str, ...] = ()
     appointments: tuple[dict[str, Any], ...] = ()
     prefetch: Mapping[str, msgspec.Raw] = field(default_factory=dict)
+    fhir: FhirAccess | None = None
     defects: tuple[str, ...] = ()
+
+    @property
+    def fhir_server(self) -> str:
+        """Base URL of the client's FHIR server; empty when not given."""
+        return self.fhir.server if self.fhir else ""
 
 
 def parse_request(body: bytes, hook: str) -> HookRequest:
@@ -97,6 +105,7 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         dispatched=_references("dispatchedOrders", context, hook),
         appointments=_resources("appointments", context.get("appointments"), defects),
         prefetch=_prefetch(envelope.prefetch, defects),
+        fhir=read_access(envelope.fhirServer, envelope.fhirAuthorization, defects),
         defects=tuple(defects),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, Row, delete, insert, or_, select, update
@@ -15,6 +15,7 @@ from cds_service.clients import Client, Key, PamaPlacement
 from cds_service.errors import ClientInvalid, StoreError
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
+from cds_service.store.rows import in_utc
 from cds_service.store.tables import client, client_jku, client_key, used_token
 
 GIVEN = ""
@@ -293,10 +294,9 @@ def _registered(connection: Connection, row: Row[Any]) -> Registered:
             enabled=row.enabled,
         ),
         keys=tuple(Key(key.kid, key.source, key.jwk) for key in keys),
-        fetches={fetch.url: Fetch(_in_utc(fetch.tried_at), _in_utc(fetch.fetched_at)) for fetch in fetches},
+        fetches={fetch.url: _fetch(fetch.tried_at, fetch.fetched_at) for fetch in fetches},
     )
 
 
-def _in_utc(moment: datetime | None) -> datetime | None:
-    """SQLite forgets the zone; what is stored is UTC."""
-    return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+def _fetch(tried_at: datetime | None, fetched_at: datetime | None) -> Fetch:
+    return Fetch(tried_at and in_utc(tried_at), fetched_at and in_utc(fetched_at))

@@ -10,9 +10,10 @@ from typing import Final
 from flask import Flask, g, request
 
 from cds_service.auth.gate import Gate
-from cds_service.clients import DEMO_CALLER, Caller
+from cds_service.clients import DEMO_CALLER
 from cds_service.errors import NotPermitted, Unauthenticated
 from cds_service.observability import note_client
+from cds_service.web.caller import known_caller, note_caller
 from cds_service.web.limits import limit_calls
 
 PREFIX: Final = "/cds-services"
@@ -24,24 +25,12 @@ def is_protected() -> bool:
     return request.path == PREFIX or request.path.startswith(f"{PREFIX}/")
 
 
-def known_caller() -> Caller | None:
-    """The client that makes the call, once it has proven who it is."""
-    caller: Caller | None = g.get("caller")
-    return caller
-
-
-def current_caller() -> Caller:
-    """The client that makes the call; only for views under the protected path."""
-    caller: Caller = g.caller
-    return caller
-
-
 def open_to_everybody(app: Flask) -> None:
     """Let every call through as that of the demo."""
 
     @app.before_request
     def admit() -> None:
-        g.caller = DEMO_CALLER
+        note_caller(DEMO_CALLER)
 
 
 def protect(app: Flask, gate: Gate, public_url: str, rate: str, storage: str) -> None:
@@ -52,8 +41,9 @@ def protect(app: Flask, gate: Gate, public_url: str, rate: str, storage: str) ->
         if not is_protected() or request.method == "OPTIONS":
             return
         try:
-            g.caller = gate.caller(request.headers.get("Authorization"), f"{public_url}{request.path}")
-            note_client(g.caller.client.id)
+            caller = gate.caller(request.headers.get("Authorization"), f"{public_url}{request.path}")
+            note_caller(caller)
+            note_client(caller.client.id)
         except Unauthenticated as refusal:
             g.refusal = refusal
 

@@ -9,7 +9,8 @@ from typing import Final
 from flask import Flask, Response, request
 
 from cds_service.errors import StoreError
-from cds_service.web.access import is_protected, known_caller
+from cds_service.web.access import is_protected
+from cds_service.web.caller import known_caller
 
 _PREFLIGHT: Final = {
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",

@@ -19,7 +19,7 @@ from fhir_profiles.synthetic import synthetic_patients
 from tests.calling import OverHttp
 from tests.cli.conftest import Command, Ran
 
-COMMANDS = ("assess", "call", "check", "client", "explain", "serve")
+COMMANDS = ("assess", "audit", "call", "check", "client", "db", "explain", "feedback", "serve")
 FACTS = {
     "nen_status": "confirmed",
     "primary_site": "pancreas",
@@ -139,7 +139,7 @@ def test_explain_shows_no_markup_of_others(command: Command) -> None:
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The settings of the machine are left out, a database would be made in a folder of the test, logs stay as set."""
     before = structlog.get_config()
-    for name in ("DEMO", "HOST", "PORT", "DATABASE_URL", "THREADS", "LOG_LEVEL", "MAX_BODY_BYTES"):
+    for name in ("DEMO", "HOST", "PORT", "DATABASE_URL", "THREADS", "LOG_LEVEL", "MAX_BODY_BYTES", "WORKERS"):
         monkeypatch.delenv(f"PNET_CDS_{name}", raising=False)
     monkeypatch.setenv("PNET_CDS_DATABASE_URL", f"sqlite:///{tmp_path}/serve.sqlite")
     yield
@@ -174,7 +174,17 @@ def test_the_host_of_the_environment_is_checked_as_well(command: Command, monkey
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "0"), ("PORT", "70000"), ("THREADS", "0"), ("LOG_LEVEL", "loud"), ("MAX_BODY_BYTES", "1")],
+    [
+        ("PORT", "0"),
+        ("PORT", "70000"),
+        ("THREADS", "0"),
+        ("WORKERS", "0"),
+        ("LOG_LEVEL", "loud"),
+        ("MAX_BODY_BYTES", "1"),
+        ("HASH_KEY", "too-short"),
+        ("RETENTION_DAYS", "-7"),
+        ("STORE_COMMENTS", "perhaps"),
+    ],
 )
 def test_a_setting_that_cannot_be_used_is_named(
     command: Command, monkeypatch: pytest.MonkeyPatch, name: str, value: str
@@ -185,6 +195,7 @@ def test_a_setting_that_cannot_be_used_is_named(
     assert (ran.status, ran.out) == (1, "")
     assert f"PNET_CDS_{name}" in ran.err
     assert "[settings-invalid]" in ran.err
+    assert "too-short" not in ran.err
 
 
 def test_all_bad_settings_are_named_at_once(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

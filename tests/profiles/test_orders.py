@@ -673,7 +673,7 @@ def test_days_since_the_same_study_travel_with_the_order() -> None:
 
 
 def test_imaging_on_order_is_known_by_its_key() -> None:
-    """Active orders count as planned; drafts, finished ones and other services do not."""
+    """Active orders count as planned; drafts, finished ones, other services and other patients' orders do not."""
     orders = [
         order("@loinc|36813-4", status="active"),
         order("@loinc|97392-5", status="draft"),
@@ -681,8 +681,9 @@ def test_imaging_on_order_is_known_by_its_key() -> None:
         order(text="EUS", status="active"),
         order(text="Physiotherapy", status="active"),
         order("@cpt|78815", status="active"),
+        order("@loinc|97392-5", status="active", subject={"reference": "Patient/someone-else"}),
     ]
-    assert planned_studies(orders, TERMS) == {"ct-abd-pel-w", "eus"}
+    assert planned_studies(orders, "p1", TERMS) == {"ct-abd-pel-w", "eus"}
 
 
 # --- appointments -----------------------------------------------------------------------------------------------------

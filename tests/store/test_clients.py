@@ -1,4 +1,4 @@
-"""What the store of clients promises, on a real SQLite file."""
+"""What the store of clients promises, on a real SQLite file and a real PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def key(kid: str, source: str = GIVEN) -> Key:
 
 
 @pytest.fixture
-def clients(tmp_path: Path) -> Iterator[SqlClients]:
-    """A store with two clients."""
-    opened = open_clients(f"sqlite:///{tmp_path}/store.sqlite")
+def clients(url: str) -> Iterator[SqlClients]:
+    """A store with two clients, on each kind of database."""
+    opened = open_clients(url)
     opened.add(FULL)
     opened.add(BARE)
     yield opened

@@ -303,17 +303,24 @@ class _FullStore:
     def record(self, _consult: ConsultRecord) -> None:
         raise StoreError("The disk is full.")
 
+    def pseudonym_key(self) -> bytes:
+        return b"key"
+
+    def release(self) -> None:
+        """Hold nothing."""
+
 
 def test_a_store_that_fails_does_not_keep_the_answer_back(
     live: OverHttp, advertised: Advertised, make_app: MakeApp
 ) -> None:
-    """The clinician is answered; the operator finds the failure in the log."""
+    """The clinician is answered, without an identifier the store does not know; the operator finds it in the log."""
     request = synthetic_request(SLUG, "order-sign", advertised)
     expected = without_ids(post(live, "order-sign", request).json())
     service = InProcess(make_app(store=_FullStore()))
     with capture_logs() as lines:
         answer = post(service, "order-sign", request)
-    assert without_ids(assert_valid_response(answer, request)) == expected
+    assert answer.status == 200
+    assert answer.json() == expected
     assert [line["log_level"] for line in lines] == ["error", "info"]
 
 

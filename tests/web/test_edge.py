@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
@@ -19,6 +20,7 @@ from cds_service.clients import Client
 from cds_service.errors import SettingsError, SiteError, StoreError
 from cds_service.settings import Settings, load_settings
 from cds_service.store.clients import GIVEN, SqlClients, open_clients
+from cds_service.store.tables import consult, feedback
 from tests.calling import synthetic_request
 from tests.signing import claims, key_set, public_jwk, sign
 
@@ -337,6 +339,28 @@ def test_a_site_file_that_is_gone_is_not_replaced_by_another(protected: Protecte
     assert (got.status_code, slug(got)) == (500, "site-invalid")
     with pytest.raises(SiteError):
         protected.app()
+
+
+# --- what is kept ------------------------------------------------------------------------------------------------------
+
+
+def test_consults_and_feedback_name_their_client(protected: Protected, advertised: dict[str, dict[str, str]]) -> None:
+    """Who was answered, and who reported back, is on record under the name the client is registered with."""
+    app = protected.app()
+    body = json.dumps(synthetic_request("incidental-tail-lesion", "order-sign", advertised))
+    path = "/cds-services/pnet-order-sign"
+
+    def post(path: str, content: str) -> TestResponse:
+        token = sign(claims("https://ehr.example.org", PUBLIC + path), "ehr")
+        headers = {"Authorization": f"Bearer {token}"}
+        return app.test_client().post(path, data=content, content_type="application/json", headers=headers)
+
+    card = post(path, body).get_json()["cards"][0]["uuid"]
+    outcome = {"card": card, "outcome": "overridden", "outcomeTimestamp": "2026-11-25T12:00:00Z"}
+    assert post(f"{path}/feedback", json.dumps({"feedback": [outcome]})).status_code == 200
+    with protected.clients.engine.connect() as connection:
+        assert connection.execute(select(consult.c.client)).scalars().all() == ["ehr"]
+        assert connection.execute(select(feedback.c.client)).scalars().all() == ["ehr"]
 
 
 class _Broken:

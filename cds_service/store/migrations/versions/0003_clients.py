@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 
 
 def upgrade() -> None:
@@ -12,7 +12,7 @@ def upgrade() -> None:
     op.create_table(
         "client",
         sa.Column("id", sa.String(64), primary_key=True),
-        sa.Column("issuer", sa.String(600), nullable=False, unique=True),
+        sa.Column("issuer", sa.String(600), nullable=False),
         sa.Column("tenants", sa.JSON, nullable=False),
         sa.Column("services", sa.JSON, nullable=False),
         sa.Column("fhir_servers", sa.JSON, nullable=False),
@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("rate_limit", sa.String(32), nullable=True),
         sa.Column("enabled", sa.Boolean, nullable=False),
     )
+    op.create_index("ix_client_issuer", "client", ["issuer"], unique=True)
     op.create_table(
         "client_jku",
         sa.Column("client_id", sa.String(64), sa.ForeignKey("client.id", ondelete="CASCADE"), primary_key=True),
