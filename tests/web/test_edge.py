@@ -341,7 +341,7 @@ def test_a_site_file_that_is_gone_is_not_replaced_by_another(protected: Protecte
         protected.app()
 
 
-# --- what is kept ------------------------------------------------------------------------------------------------------
+# --- what is kept ----------------------------------------------------------------------------------------------------
 
 
 def test_consults_and_feedback_name_their_client(protected: Protected, advertised: dict[str, dict[str, str]]) -> None:
