@@ -26,7 +26,7 @@ from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
 from cds_service.store.pseudonym import patient_pseudonym
 from cds_service.store.sql import SqlStore
-from cds_service.web import access, cors, demo, edge, feedback, ops, problems
+from cds_service.web import access, cors, demo, edge, feedback, guideline, ops, problems
 from cds_service.web import services as cds_services
 from fhir_profiles.drafts import check_tracer
 from fhir_profiles.synthetic import synthetic_patients
@@ -57,13 +57,14 @@ def create_app(
     terminology = terminology or load_terminology()
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    parts_for = _parts_by_client(Parts(knowledge, terminology, today, new_id, policy_of(settings), read))
+    shared = Parts(knowledge, terminology, today, new_id, settings.public_base, policy_of(settings), read)
+    parts_for = _parts_by_client(shared)
     pseudonym = partial(patient_pseudonym, hash_key(settings, store))
 
     def now() -> datetime:
         return datetime.now(UTC)
 
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
     edge.register(app, settings)
@@ -73,6 +74,7 @@ def create_app(
     app.register_blueprint(cds_services.blueprint(services, parts_for, store, now, pseudonym))
     app.register_blueprint(feedback.blueprint(services, store, now, comments=settings.store_comments))
     app.register_blueprint(ops.blueprint(knowledge, store))
+    app.register_blueprint(guideline.blueprint(knowledge, today, settings.public_base))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
     store.release()

@@ -76,7 +76,7 @@ or, to read the card as a person would:
 
   .venv/bin/pnet-cds call --example incidental-tail-lesion
 
-What there is:  {base}/cds-services   {base}/demo/patients   {base}/readyz
+What there is:  {base}/cds-services   {base}/guideline   {base}/demo/patients   {base}/readyz
 Stop with Ctrl-C.
 """
     )
@@ -157,9 +157,10 @@ def explain(facts: str | None, bundle: str | None, order: tuple[str, ...], as_of
     """Print the same for people: facts with evidence, rules that fired, rules that nearly fired and on what."""
     console = Console()
     failed = False
-    for result in _consultations(facts, bundle, order, as_of.date() if as_of else date.today(), site):
+    day = as_of.date() if as_of else date.today()
+    for result in _consultations(facts, bundle, order, day, site):
         if isinstance(result, Consulted):
-            print_assessment(console, result)
+            print_assessment(console, result, day)
         else:
             failed = True
             console.print(f"{result[0] or 'input'}: {result[1]}", markup=False)

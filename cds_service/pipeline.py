@@ -37,6 +37,7 @@ class Parts:
     """What a call is answered with; every part can be replaced.
 
     Attributes:
+        public_url: base URL under which clients reach the service; empty when it is not known.
         policy: which FHIR servers may be read for the caller; nothing is read unless it says so.
         read: how they are read.
     """
@@ -45,6 +46,7 @@ class Parts:
     terminology: Terminology
     today: Callable[[], date]
     new_id: Callable[[], str]
+    public_url: str = ""
     policy: ReadPolicy = field(default_factory=ReadPolicy)
     read: Read = read
 
@@ -102,6 +104,7 @@ def _consult(
         planned=planned_studies(received.resources, request.patient_id, parts.terminology),
         bookings=bookings,
         caller=caller,
+        public_url=parts.public_url,
     )
 
 

@@ -65,6 +65,7 @@ class Consultation:
         planned: procedure keys of imaging that is already ordered.
         bookings: proposed appointments for imaging.
         caller: the client that asks, with its settings.
+        public_url: base URL under which clients reach this service; empty when it is not known.
     """
 
     patient_id: str
@@ -80,6 +81,7 @@ class Consultation:
     planned: frozenset[str] = frozenset()
     bookings: tuple[Booking, ...] = ()
     caller: Caller = DEMO_CALLER
+    public_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     threads: int = Field(4, ge=1, le=64, description="Threads that answer calls.")
     workers: int = Field(1, ge=1, le=64, description="Processes that answer calls, each with its own threads.")
     public_url: str | None = Field(
-        None, description="Address clients call, such as https://cds.example.org; tokens are issued for it."
+        None, description="Address clients call; tokens must be issued for it, and links on cards lead to it."
     )
     token_skew_seconds: int = Field(60, ge=0, le=300, description="How far clocks of clients may be off, in seconds.")
     rate_limit: str = Field("600/minute", description="Calls allowed per client, or per address without one.")
@@ -58,6 +58,14 @@ class Settings(BaseSettings):
     @classmethod
     def _rate(cls, given: str) -> str:
         return rate(given)
+
+    @property
+    def public_base(self) -> str:
+        """Base URL for links on cards, without a slash at the end; the demo has the address it listens on."""
+        if self.public_url:
+            return self.public_url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
     @property
     def sqlite_path(self) -> Path | None:

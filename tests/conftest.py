@@ -96,12 +96,14 @@ def parts(knowledge: Knowledge, terminology: Terminology) -> Parts:
 
 @pytest.fixture(scope="session")
 def make_app(tmp_path_factory: pytest.TempPathFactory) -> MakeApp:
-    """Makes applications in demo mode, each with a database of its own; takes a store and settings to override."""
+    """Makes applications in demo mode, each with a database of its own; takes parts and settings to override."""
 
-    def make(*, today: date = AS_OF, store: Any = None, **settings: object) -> Flask:
+    def make(
+        *, today: date = AS_OF, store: Any = None, knowledge: Knowledge | None = None, **settings: object
+    ) -> Flask:
         database: Path = tmp_path_factory.mktemp("database") / "consults.sqlite"
         given = {"demo": True, "database_url": f"sqlite:///{database}", **settings}
-        return create_app(Settings(**given), store=store, today=lambda: today)  # type: ignore[arg-type]
+        return create_app(Settings(**given), store=store, knowledge=knowledge, today=lambda: today)  # type: ignore[arg-type]
 
     return make
 

@@ -267,12 +267,21 @@ def sources(rules: tuple[str, ...], knowledge: Knowledge) -> str:
     return section(f"Sources (knowledge {knowledge.version}, {knowledge.hash})", lines)
 
 
-def links(rules: tuple[str, ...], knowledge: Knowledge) -> tuple[Link, ...]:
-    """The cited publications that can be opened."""
-    found: dict[str, Link] = {}
+def links(rules: tuple[str, ...], consultation: Consultation, scenario: str) -> tuple[Link, ...]:
+    """The guideline text of the scenario, where its address is known, and the cited publications that can be opened."""
+    knowledge = consultation.knowledge
+    found = {link.url: link for link in guideline_links(consultation, scenario)}
     for rule in rules:
         row = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
         for source in knowledge.sources_of(row) if row else ():
             if source.url:
                 found.setdefault(source.url, Link(source.label, source.url))
     return tuple(found.values())
+
+
+def guideline_links(consultation: Consultation, scenario: str) -> tuple[Link, ...]:
+    """The page about a scenario; none when the address under which clients reach this service is not known."""
+    if not consultation.public_url:
+        return ()
+    label = f"Guideline: {consultation.knowledge.scenarios[scenario].label}"
+    return (Link(label, f"{consultation.public_url}/guideline/scenarios/{scenario}"),)

@@ -48,7 +48,7 @@ def dispatch_card(consultation: Consultation, order: DraftOrder, assessed: Order
             ]
         ),
         override_reasons=override_reasons("dispatch"),
-        links=detail.links(rules, knowledge),
+        links=detail.links(rules, consultation, assessed.scenario),
         rules=rules,
         associated=tuple(reference for reference in order.group if reference),
     )

@@ -174,7 +174,7 @@ def _card(
         ),
         suggestions=suggestions,
         override_reasons=override_reasons("followup"),
-        links=detail.links(rules, consultation.knowledge),
+        links=detail.links(rules, consultation, consultation.assessment.scenario),
         rules=rules,
         associated=associated,
     )

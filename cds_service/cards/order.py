@@ -53,7 +53,7 @@ def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssess
         ),
         suggestions=(suggestion,) if suggestion else (),
         override_reasons=override_reasons("order"),
-        links=detail.links(_rules(consultation, order), knowledge),
+        links=detail.links(_rules(consultation, order), consultation, order.scenario),
         rules=_rules(consultation, order),
         associated=tuple(reference for reference in draft.group if reference),
     )

@@ -40,7 +40,7 @@ def summary_card(consultation: Consultation) -> Card:
         ),
         suggestions=_follow_up(consultation),
         override_reasons=override_reasons("summary"),
-        links=detail.links(rules, knowledge),
+        links=detail.links(rules, consultation, assessment.scenario),
         rules=rules,
     )
 

@@ -63,10 +63,78 @@ FACT: Final = {
     "chest_imaging_done": "chest imaging",
     "biochemical_rise": "rise of tumour markers",
     "mitoses_unit": "counted area of mitoses",
+    "nec_cell_type": "cell type of the carcinoma",
+    "diagnosis_year": "year of diagnosis",
+    "gastric_type": "type of the gastric tumour",
+    "biopsy_feasible": "biopsy possible",
+    "nodes_positive_count": "number of positive nodes",
+    "mesenteric_mass_mm": "mesenteric mass",
+    "mesenteric_vessel_encasement": "encasement of mesenteric vessels",
+    "order_intent": "purpose of the order",
+    "residual_disease": "residual disease after resection",
+    "treated_since_recurrence": "treatment since recurrence",
+    "rapid_growth": "rapid growth",
+    "disease_seen_mainly_on_sstr": "disease seen mainly on SSTR imaging",
+    "liver_involvement_percent": "share of the liver replaced by tumour",
+    "liver_metastases_count": "number of liver metastases",
+    "largest_liver_met_mm": "largest liver metastasis",
+    "sum_liver_mets_mm": "sum of the diameters of liver metastases",
+    "extrahepatic_significant": "significant disease outside the liver",
+    "bilioenteric_anastomosis": "bilio-enteric anastomosis",
+    "krenning": "Krenning score",
+    "krenning_homogeneous": "homogeneous uptake of the target lesions",
+    "adc_mm2_per_s": "ADC",
+    "recist": "sum of target diameters",
+    "sstr_imaging_result": "result of SSTR imaging",
+    "imaging_negative": "studies that found nothing",
+    "alp_elevated": "raised alkaline phosphatase",
+    "inpatient": "inpatient",
     "recorded_t": "T as recorded",
     "recorded_stage": "stage as recorded",
     "recorded_edition": "TNM edition as recorded",
 }
+
+WORD: Final = {
+    "unknown-primary": "unknown primary",
+    "jejunum-ileum": "jejunum or ileum",
+    "ssa-antiproliferative": "somatostatin analogue against the tumour",
+    "ssa-symptom-control": "somatostatin analogue for symptoms only",
+    "targeted": "targeted drug",
+    "prrt": "radionuclide therapy (PRRT)",
+    "tace": "chemo-embolisation (TACE)",
+    "tae": "embolisation (TAE)",
+    "tare": "radio-embolisation (TARE)",
+    "men1": "MEN1",
+    "vhl": "von Hippel-Lindau disease",
+    "nf1": "neurofibromatosis 1",
+    "tsc": "tuberous sclerosis",
+    "acthoma": "ACTH-producing tumour",
+    "vipoma": "VIPoma",
+    "carcinoid": "carcinoid syndrome",
+    "sma": "superior mesenteric artery",
+    "smv": "superior mesenteric vein",
+    "celiac-axis": "coeliac axis",
+    "non-mr-conditional": "device that is not MR-conditional",
+    "mr-conditional": "MR-conditional device",
+    "biochemical-suspicion": "suspected from hormones or symptoms",
+    "highly-suspected": "highly suspected",
+    "other-tumour": "another tumour",
+    "per-10-hpf": "per 10 high-power fields",
+    "per-2-mm2": "per 2 mm²",
+    "per-mm2": "per mm²",
+    "per-50-hpf": "per 50 high-power fields",
+    "per-10-mm2": "per 10 mm²",
+    "NET-G1": "NET G1",
+    "NET-G2": "NET G2",
+    "NET-G3": "NET G3",
+    "high-grade-undetermined": "high grade, NET G3 or NEC",
+    "G3-NEC": "NEC (G3)",
+    "G1/G2-gap": "between G1 and G2, not assigned",
+    "ct": "CT",
+    "mri": "MRI",
+    "eus": "endoscopic ultrasound",
+}
+"""Words of the vocabulary whose spelling is not the one people use."""
 
 SAFETY_FACTS: Final = ("pregnant", "implant", "gadolinium_allergy", "iodinated_allergy", "egfr", "dialysis", "aki")
 
@@ -86,16 +154,27 @@ def fact_name(name: str) -> str:
     return FACT.get(name, name.replace("_", " "))
 
 
+def number_with_unit(name: str, value: float) -> str:
+    """A number of a fact with its unit."""
+    spec = FACTS[name]
+    if name == "diagnosis_year":
+        return f"{value:.0f}"
+    number = f"{value:.1f}".removesuffix(".0") if spec.unit != "mm2/s" else f"{value:g}"
+    return number + _UNITS.get(spec.unit, f" {spec.unit}")
+
+
+def word(value: str) -> str:
+    """A word of the vocabulary as people write it."""
+    return WORD.get(value) or value.replace("-", " ")
+
+
 def fact_value(name: str, value: object) -> str:
     """A fact's value for people; words of the vocabulary need no escaping, but open lists do."""
     spec = FACTS[name]
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        if name == "diagnosis_year":
-            return f"{value:.0f}"
-        number = f"{value:.1f}".removesuffix(".0") if spec.unit != "mm2/s" else f"{value:g}"
-        return number + _UNITS.get(spec.unit, f" {spec.unit}")
+        return number_with_unit(name, value)
     if isinstance(value, tuple):
         return ", ".join(escape(word) for word in value) if value else "none"
     if isinstance(value, TumourGrowth):

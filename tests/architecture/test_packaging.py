@@ -141,9 +141,9 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     assert wheel_files(wheel) == tree_files()
 
 
-@pytest.mark.parametrize("ending", [".toml", ".json", ".mako", "py.typed"])
+@pytest.mark.parametrize("ending", [".toml", ".json", ".mako", ".html", ".css", "py.typed"])
 def test_data_files_travel(wheel: Path, ending: str) -> None:
-    """Tables, schemas, examples, the migration template and the type markers are packaged, all of them."""
+    """Tables, schemas, examples, templates, the style sheet and the type markers are packaged, all of them."""
     packaged = {name for name in wheel_files(wheel) if name.endswith(ending)}
     assert packaged == {name for name in tree_files() if name.endswith(ending)}
     assert packaged
@@ -256,6 +256,19 @@ def test_the_installed_service_makes_its_store(installed: Installed, tmp_path: P
     )
     ran = installed.run(installed.python, "-P", "-c", script)
     assert (ran.stdout, ran.stderr) == (f"True {len(synthetic_patients())}\n", "")
+
+
+def test_the_installed_service_shows_the_guideline(installed: Installed, tmp_path: Path) -> None:
+    """Templates and style sheet are found by the installed package."""
+    script = (
+        "from cds_service.app import create_app; from cds_service.settings import Settings; "
+        f"app = create_app(Settings(demo=True, database_url='sqlite:///{tmp_path}/x.sqlite')); "
+        "client = app.test_client(); "
+        "paths = ('scenarios/pnet-initial-staging', 'static/guideline.css'); "
+        "print([client.get(f'/guideline/{path}').status_code for path in paths])"
+    )
+    ran = installed.run(installed.python, "-P", "-c", script)
+    assert (ran.stdout, ran.stderr) == ("[200, 200]\n", "")
 
 
 def test_the_installed_command_assesses(installed: Installed) -> None:

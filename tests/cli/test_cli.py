@@ -15,6 +15,7 @@ import structlog
 from cds_service import __version__
 from cds_service.cli import cli
 from cds_service.knowledge import load_knowledge
+from cds_service.settings import Settings
 from fhir_profiles.synthetic import synthetic_patients
 from tests.calling import OverHttp
 from tests.cli.conftest import Command, Ran
@@ -95,11 +96,14 @@ def test_explain_tells_what_fired_and_what_nearly_fired(command: Command, monkey
     for word in (
         "Assessment one",
         "Ki-67",
-        "SEL-10",
-        "WHO 2019 NET-G2",
-        "eus: usually not appropriate (R01-06)",
-        "suggested instead: mri-abd-pel-wwo",
-        "Rules that fired",
+        "Scenario: initial staging [SCN-01]",
+        "the staging question comes first. [SEL-10d]",
+        "WHO 2019/2022 NET G2",
+        "Order 1: Endoscopic ultrasound",
+        "Rating: usually not appropriate for initial staging",
+        "it serves diagnosis and the T category. [R01-06]",
+        "Suggested instead: MRI abdomen and pelvis without and with IV contrast",
+        "Grade: rules that fired",
         "Rules that nearly fired",
         "tumour size",
     ):
@@ -139,8 +143,8 @@ def test_explain_shows_no_markup_of_others(command: Command) -> None:
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The settings of the machine are left out, a database would be made in a folder of the test, logs stay as set."""
     before = structlog.get_config()
-    for name in ("DEMO", "HOST", "PORT", "DATABASE_URL", "THREADS", "LOG_LEVEL", "MAX_BODY_BYTES", "WORKERS"):
-        monkeypatch.delenv(f"PNET_CDS_{name}", raising=False)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"PNET_CDS_{name.upper()}", raising=False)
     monkeypatch.setenv("PNET_CDS_DATABASE_URL", f"sqlite:///{tmp_path}/serve.sqlite")
     yield
     structlog.configure(**before)
