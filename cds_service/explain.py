@@ -19,7 +19,7 @@ from cds_service.cards.markdown import plain
 from cds_service.cards.sentences import fact_in_words
 from cds_service.consult import Consulted
 from cds_service.domain.facts import FACTS
-from cds_service.domain.findings import Assessment, Followup, OrderAssessment
+from cds_service.domain.findings import Assessment, Evidence, Followup, OrderAssessment
 from cds_service.domain.terms import NOT_RATED
 from cds_service.knowledge.model import Knowledge, Row, SelectionRow, StagingRow
 from cds_service.knowledge.site import shown
@@ -90,9 +90,15 @@ def _facts(consulted: Consulted) -> Table:
         if value is None:
             continue
         evidence = consulted.assessed.chart.evidence.get(name, ())
-        source = "; ".join(plain(f"{e.source} {e.date}") + _HOW.get(e.how, f", {e.how}") for e in evidence)
+        source = "; ".join(map(_source, evidence))
         table.add_row(Text(wording.fact_name(name)), Text(fact_in_words(name, value)), Text(source or "as given"))
     return table
+
+
+def _source(item: Evidence) -> str:
+    """Where a fact comes from; what it was worked out from is spelled out."""
+    told = f" from {plain(item.label)}" if item.how == "derived" and item.label else ""
+    return plain(f"{item.source} {item.date}") + _HOW.get(item.how, f", {item.how}") + told
 
 
 def _because(rule: str, assessment: Assessment, knowledge: Knowledge) -> str:
@@ -251,13 +257,7 @@ def _would_settle(rule: str, knowledge: Knowledge) -> str:
 def _about_the_data(consulted: Consulted) -> Text:
     """Conflicts between sources, and what was there and could not be used."""
     lines: list[str] = []
-    for conflict in consulted.assessed.assessment.conflicts:
-        used = fact_in_words(conflict.fact, conflict.value) if conflict.value is not None else "nothing"
-        other = f"{plain(conflict.other.source)} says {fact_in_words(conflict.fact, conflict.other_value)}"
-        lines.append(
-            f"Conflict about {wording.fact_name(conflict.fact)}: {used} was used, but {other}; "
-            f"it would change {', '.join(conflict.changes)}."
-        )
+    lines += [plain(wording.conflict_line(conflict)) + "." for conflict in consulted.assessed.assessment.conflicts]
     lines += [f"Unusable: {plain(skipped.source)}: {skipped.reason}." for skipped in consulted.assessed.chart.skipped]
     return Text("\n".join(lines))
 

@@ -222,6 +222,7 @@ def evidence_object(item: Evidence) -> dict[str, Any]:
 def _conflict(conflict: Conflict) -> dict[str, Any]:
     return {
         "fact": conflict.fact,
+        **({"other_fact": conflict.other_fact} if conflict.other_fact else {}),
         "value": plain(conflict.value),
         "other_value": plain(conflict.other_value),
         "chosen": [evidence_object(item) for item in conflict.chosen],

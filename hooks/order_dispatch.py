@@ -13,7 +13,7 @@ def respond(consultation: Consultation) -> tuple[Card, ...]:
     return tuple(
         dispatch_card(consultation, draft, order)
         for draft, order in zip(consultation.drafts, consultation.assessment.orders, strict=True)
-        if orders.in_scope(order)
+        if orders.in_scope(consultation, order)
     )
 
 

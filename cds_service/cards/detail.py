@@ -36,6 +36,10 @@ _SHOWN_FACTS: Final = (
     "hereditary_syndrome",
     "last_imaging_result",
     "months_since_last_imaging",
+    "months_since_resection",
+    "recist",
+    "biochemical_rise",
+    "new_symptoms",
     *wording.SAFETY_FACTS,
 )
 _MOST_MISSING: Final = 6
@@ -117,7 +121,7 @@ def facts(consultation: Consultation) -> list[str]:
         if value is None or not evidence:
             continue
         lines.append(
-            f"{wording.fact_name(name)}: {wording.fact_value(name, value)} ({wording.evidence_line(evidence[0])})"
+            f"{wording.fact_name(name)}: {wording.fact_value(name, value)} ({wording.evidence_lines(evidence)})"
         )
     return lines
 
@@ -232,17 +236,7 @@ def _change(fact: str, rule: str, knowledge: Knowledge) -> str:
 
 def data_problems(consultation: Consultation) -> str:
     """Conflicts, unusable resources and inputs that could not be had."""
-    lines = []
-    for conflict in consultation.assessment.conflicts:
-        chosen = "; ".join(wording.evidence_line(item) for item in conflict.chosen) or "no source"
-        lines.append(
-            f"Conflict about {wording.fact_name(conflict.fact)}: {wording.fact_value(conflict.fact, conflict.value)} "
-            f"({chosen}) was used, but {wording.evidence_line(conflict.other)} says "
-            f"{wording.fact_value(conflict.fact, conflict.other_value)}; this changes {', '.join(conflict.changes)}"
-            if conflict.value is not None
-            else f"Conflict about {wording.fact_name(conflict.fact)}: {wording.evidence_line(conflict.other)} says "
-            f"{wording.fact_value(conflict.fact, conflict.other_value)}, which was set aside"
-        )
+    lines = [wording.conflict_line(conflict) for conflict in consultation.assessment.conflicts]
     for skipped in consultation.chart.skipped[:_MOST_PROBLEMS]:
         about = f" for {wording.fact_name(skipped.fact)}" if skipped.fact else ""
         lines.append(f"Present but unusable{about}: {reference(skipped.source)}, {skipped.reason}")

@@ -6,7 +6,7 @@ from typing import Final
 
 from cds_service.cards.markdown import escape, reference
 from cds_service.domain.facts import FACTS, Kind, TumourGrowth
-from cds_service.domain.findings import Assessment, Evidence
+from cds_service.domain.findings import Assessment, Conflict, Evidence
 from cds_service.knowledge.model import Knowledge, Row
 
 RATING: Final = {
@@ -216,8 +216,10 @@ def evidence_line(item: Evidence) -> str:
     parts = [reference(item.source)]
     if item.date:
         parts.append(item.date)
-    if item.how in ("text", "derived"):
-        parts.append("from text" if item.how == "text" else "derived")
+    if item.how == "text":
+        parts.append("from text")
+    if item.how == "derived":
+        parts.append(f"derived from {escape(item.label)}" if item.label else "derived")
     return ", ".join(parts)
 
 
@@ -228,6 +230,27 @@ def rows_behind(rule: str, assessment: Assessment, knowledge: Knowledge) -> list
         return [knowledge.rows[row] for row in named]
     row = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
     return [row] if row else []
+
+
+def evidence_lines(evidence: tuple[Evidence, ...]) -> str:
+    """Where a fact comes from: its first source, or all that it was computed from."""
+    told = [evidence[0], *(item for item in evidence[1:] if item.how == "derived")]
+    return "; ".join(map(evidence_line, told))
+
+
+def conflict_line(conflict: Conflict) -> str:
+    """Both values of a contradiction with the sources of both, and what it changes."""
+    other = conflict.other_fact or conflict.fact
+    about = f"Conflict about {fact_name(conflict.fact)}"
+    against = f"{evidence_line(conflict.other)} says {fact_value(other, conflict.other_value)}"
+    if conflict.other_fact:
+        about = f"Conflict between {fact_name(conflict.fact)} and {fact_name(other)}"
+        against = f"{evidence_line(conflict.other)} says {fact_name(other)} {fact_value(other, conflict.other_value)}"
+    if conflict.value is None:
+        return f"{about}: {against}, which was set aside; this changes {', '.join(conflict.changes)}"
+    chosen = "; ".join(evidence_line(item) for item in conflict.chosen) or "no source"
+    used = f"{fact_value(conflict.fact, conflict.value)} ({chosen}) was used"
+    return f"{about}: {used}, but {against}; this changes {', '.join(conflict.changes)}"
 
 
 def reported_by(row: Row, knowledge: Knowledge) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from cds_service.domain.facts import Facts
 from cds_service.domain.terms import Lack
@@ -92,6 +92,11 @@ class ValueRange:
     low: float
     high: float
     shown: str
+
+
+ANOTHER_PATIENT: Final = "this is another patient than the one of the call"
+ABOUT_ANOTHER: Final = "the resource is about another patient"
+"""Reasons for which something is unusable that put the whole chart in doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +242,12 @@ class Followup:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two usable sources that lead to different answers."""
+    """Two usable sources that lead to different answers.
+
+    Attributes:
+        fact: what the answer rests on, with its value and sources.
+        other_fact: the fact that the other source speaks about, when it is not the same one.
+    """
 
     fact: str
     chosen: tuple[Evidence, ...]
@@ -245,6 +255,7 @@ class Conflict:
     changes: tuple[str, ...]
     value: object = None
     other_value: object = None
+    other_fact: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,19 @@ from cds_service.service import Input
 
 _NOTHING = msgspec.Raw(b"")
 _NULL = msgspec.Raw(b"null")
+_COMPANIONS = frozenset(
+    {
+        "Medication",
+        "Specimen",
+        "Practitioner",
+        "PractitionerRole",
+        "Organization",
+        "Location",
+        "Provenance",
+        "Substance",
+    }
+)
+"""Types a server may send along with what was asked for."""
 _REMARKS = ("information", "warning")
 _PASSING = frozenset({"transient", "timeout", "throttled", "lock-error", "incomplete"})
 """Codes of issues that say of themselves that another try may succeed; any other error is not asked again (CH-057)."""
@@ -103,6 +116,8 @@ class Received:
     gaps: dict[str, Gap] = field(default_factory=dict)
     """Keys whose data may still be read from the FHIR server."""
     skipped: list[Skipped] = field(default_factory=list)
+    known: frozenset[str] = _COMPANIONS
+    """Resource types that may stand in an answer: those asked for, and what servers send along."""
     unread: int = 0
     """Observations that were left in place because their code means nothing here."""
 
@@ -120,7 +135,8 @@ def receive(prefetch: Mapping[str, msgspec.Raw], inputs: Iterable[Input], wanted
         inputs: what the service asked for.
         wanted: by resource type, a quick test of ``code``; types without one are always read.
     """
-    received = Received()
+    inputs = tuple(inputs)
+    received = Received(known=_COMPANIONS.union(asked.resource_type for asked in inputs))
     for asked in inputs:
         raw = prefetch.get(asked.key)
         page = Page(State.ABSENT, lack=Lack.NOT_SENT) if raw is None else take(asked, raw, wanted, received)
@@ -227,12 +243,19 @@ class _Value:
         if not isinstance(kind, str):
             self._skip("an entry has no resourceType")
             return State.INCOMPLETE
+        return self._keep(kind, resource)
+
+    def _keep(self, kind: str, resource: dict[str, Any]) -> State:
+        """Take a resource of a type that was asked for; another one hides what it was meant to be."""
         self.kinds.add(kind)
         if kind == "OperationOutcome":
             self.issues |= _issue_codes(resource)
             return State.ERROR if _is_error(resource) else State.COMPLETE
         self.received.resources.append(resource)
-        return State.COMPLETE
+        if kind in self.received.known:
+            return State.COMPLETE
+        self._skip("an entry is of a type that was not asked for")
+        return State.INCOMPLETE
 
     def _read_odd(self, raw: msgspec.Raw) -> State:
         """A value whose shape is not that of a Bundle or resource: take what objects it holds, call it incomplete."""

@@ -642,12 +642,12 @@ def test_an_indication_does_not_date_the_diagnosis() -> None:
     assert read(patient(), undated, indications=indications(drafts, TERMS)).facts.diagnosis_year is None
 
 
-def test_an_indication_does_not_argue_with_the_record() -> None:
-    """A reason at another site loses to the tumour on record, which stays confirmed."""
+def test_an_indication_loses_to_the_record_and_is_told() -> None:
+    """A reason at another site loses to the tumour on record, which stays confirmed; the difference is not hidden."""
     drafts = found(order("@loinc|36813-4", reasonCode=["@icd|C7A.012"], authoredOn="2026-11-20"))
     chart = read(patient(), pnet(), indications=indications(drafts, TERMS))
     assert (chart.facts.nen_status, chart.facts.primary_site) == ("confirmed", "pancreas")
-    assert not chart.alternatives
+    assert [(item.fact, item.value) for item in chart.alternatives] == [("primary_site", "jejunum-ileum")]
 
 
 @pytest.mark.parametrize(
