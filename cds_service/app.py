@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from functools import partial
+from functools import cache, partial
 from uuid import uuid4
 
 from flask import Flask
 
+from cds_service.auth.gate import Fetcher, Gate
+from cds_service.clients import Caller, Client
+from cds_service.errors import SettingsError
 from cds_service.fhir.client import Read, read
 from cds_service.fhir.policy import ReadPolicy, read_policy
+from cds_service.http_client import get_bounded
 from cds_service.knowledge import Knowledge, knowledge_at, load_knowledge, load_site
 from cds_service.pipeline import Parts
 from cds_service.service import HookService
 from cds_service.settings import Settings, load_settings
 from cds_service.store.base import Store
+from cds_service.store.clients import ClientStore, open_clients
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
 from cds_service.store.pseudonym import patient_pseudonym
 from cds_service.store.sql import SqlStore
-from cds_service.web import demo, feedback, guideline, ops, problems
+from cds_service.web import access, cors, demo, edge, feedback, guideline, ops, problems
 from cds_service.web import services as cds_services
 from fhir_profiles.drafts import check_tracer
 from fhir_profiles.synthetic import synthetic_patients
@@ -35,6 +41,8 @@ def create_app(
     knowledge: Knowledge | None = None,
     terminology: Terminology | None = None,
     store: Store | None = None,
+    clients: ClientStore | None = None,
+    fetch: Fetcher = get_bounded,
     today: Callable[[], date] = date.today,
     new_id: Callable[[], str] = lambda: str(uuid4()),
     read: Read = read,
@@ -45,10 +53,12 @@ def create_app(
         KnowledgeError, TerminologyError, SettingsError, StoreError: the service cannot start; the message says why.
     """
     settings = settings or load_settings()
+    require_public_url(settings)
     terminology = terminology or load_terminology()
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    parts = Parts(knowledge, terminology, today, new_id, settings.public_base, policy_of(settings), read)
+    shared = Parts(knowledge, terminology, today, new_id, settings.public_base, policy_of(settings), read)
+    parts_for = _parts_by_client(shared)
     pseudonym = partial(patient_pseudonym, hash_key(settings, store))
 
     def now() -> datetime:
@@ -57,8 +67,11 @@ def create_app(
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    edge.register(app, settings)
     problems.register(app)
-    app.register_blueprint(cds_services.blueprint(services, parts, store, now, pseudonym))
+    for client in _admit(app, settings, clients, fetch):
+        parts_for(Caller(client))
+    app.register_blueprint(cds_services.blueprint(services, parts_for, store, now, pseudonym))
     app.register_blueprint(feedback.blueprint(services, store, now, comments=settings.store_comments))
     app.register_blueprint(ops.blueprint(knowledge, store))
     app.register_blueprint(guideline.blueprint(knowledge, today, settings.public_base))
@@ -66,6 +79,51 @@ def create_app(
         app.register_blueprint(demo.blueprint(services, store, today))
     store.release()
     return app
+
+
+def require_public_url(settings: Settings) -> None:
+    """Refuse to run for others without the address tokens are issued for.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if not settings.demo and settings.public_url is None:
+        raise SettingsError(
+            "PNET_CDS_PUBLIC_URL: needed to check the tokens of clients, such as https://cds.example.org; "
+            "to try the service without clients: pnet-cds serve --demo"
+        )
+
+
+def _parts_by_client(shared: Parts) -> Callable[[Caller], Parts]:
+    """What the call of a client is answered with: what all share, but for the client's own site and FHIR servers.
+
+    A site file that cannot be used raises SiteError: the call fails rather than being answered by another policy.
+    """
+
+    @cache
+    def parts_of(site_file: str | None, fhir_servers: tuple[str, ...]) -> Parts:
+        knowledge = knowledge_for(site_file, shared.terminology) if site_file else shared.knowledge
+        policy = shared.policy.only(fhir_servers) if fhir_servers else shared.policy
+        return replace(shared, knowledge=knowledge, policy=policy)
+
+    return lambda caller: parts_of(caller.client.site_file, caller.client.fhir_servers)
+
+
+def _admit(app: Flask, settings: Settings, clients: ClientStore | None, fetch: Fetcher) -> tuple[Client, ...]:
+    """Open the demo to everybody, and anything else to registered clients only; these are returned."""
+    if settings.demo:
+        access.open_to_everybody(app)
+        cors.allow_everybody(app)
+        return ()
+    clients = clients or open_clients(settings.database_url)
+    registered = tuple(found for found in clients.all() if found.client.enabled)
+    if not any(found.keys or found.fetches for found in registered):
+        raise SettingsError("No client with a key is registered, so nobody could call: pnet-cds client add --help")
+    clients.release()
+    gate = Gate(clients, fetch, lambda: datetime.now(UTC), settings.token_skew_seconds)
+    access.protect(app, gate, settings.public_url or "", settings.rate_limit, settings.rate_limit_storage)
+    cors.allow_clients(app, clients.origins)
+    return tuple(found.client for found in registered)
 
 
 def hash_key(settings: Settings, store: Store) -> bytes:

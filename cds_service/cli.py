@@ -14,6 +14,7 @@ from rich.console import Console
 from cds_service import __version__
 from cds_service.checks import find_problems, overdue
 from cds_service.commands.audit import audit
+from cds_service.commands.client import client
 from cds_service.commands.db import db
 from cds_service.commands.feedback import feedback
 from cds_service.consult import Consulted, from_bundle, from_facts
@@ -39,31 +40,29 @@ def cli() -> None:
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=int, help="Port to listen on.")
 def serve(demo: bool | None, host: str | None, port: int | None) -> None:
-    """Run the service. Without --demo it refuses to start until client authentication is configured."""
+    """Run the service for registered clients (pnet-cds client add), or with --demo for everybody on this machine."""
     from cds_service.app import create_app  # noqa: PLC0415 - the web parts load only when they serve
     from cds_service.server import Server  # noqa: PLC0415
 
     check_installation()
     settings = load_settings(demo=demo, host=host, port=port)
     configure_logging(settings.log_level)
-    _refuse_open_service(settings)
+    _refuse_open_network(settings)
     app = create_app(settings)
     _banner(settings)
     Server(app, settings).run()
 
 
-def _refuse_open_service(settings: Settings) -> None:
-    if not settings.demo:
-        raise click.ClickException(
-            "Client authentication is not part of this version, so the service starts in demo mode only: "
-            "pnet-cds serve --demo"
-        )
-    if settings.host not in ("127.0.0.1", "localhost", "::1"):
+def _refuse_open_network(settings: Settings) -> None:
+    if settings.demo and settings.host not in ("127.0.0.1", "localhost", "::1"):
         raise click.ClickException("Demo mode is open to everybody and listens on loopback only; leave --host out.")
 
 
 def _banner(settings: Settings) -> None:
     base = f"http://{settings.host}:{settings.port}"
+    if not settings.demo:
+        click.echo(f"pnet-cds {__version__} listens at {base} for registered clients of {settings.public_url}.")
+        return
     click.echo(
         f"""
 pnet-cds {__version__} is starting in DEMO mode at {base}
@@ -240,7 +239,7 @@ def _proofs(knowledge: Knowledge, quick: bool, shown: bool) -> list[Proof]:
     return proofs
 
 
-for group in (audit, db, feedback):
+for group in (audit, client, db, feedback):
     cli.add_command(group)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -40,6 +41,35 @@ def get_json(url: str) -> Any:
         RemoteError: no connection, no success, or no JSON.
     """
     return _call("GET", url, None)
+
+
+def get_bounded(url: str, most_bytes: int, most_seconds: float) -> bytes:
+    """GET a small document: no redirects, no proxy, no credentials, no compression, bounded in size and time.
+
+    Raises:
+        RemoteError: no connection, another status than 200, too large, or too slow.
+    """
+    until = time.monotonic() + most_seconds
+    content = bytearray()
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            with session.get(
+                url,
+                timeout=most_seconds,
+                allow_redirects=False,
+                stream=True,
+                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+            ) as response:
+                if response.status_code != requests.codes.ok or response.headers.get("Content-Encoding"):
+                    raise RemoteError(f"{url} answered with status {response.status_code}, or compressed.")
+                while chunk := response.raw.read1(_PIECE):
+                    content += chunk
+                    if len(content) > most_bytes or time.monotonic() > until:
+                        raise RemoteError(f"{url} sends more than {most_bytes} bytes, or too slowly.")
+    except (requests.RequestException, OSError, HTTPError) as error:
+        raise RemoteError(f"{url} cannot be read ({type(error).__name__}).") from None
+    return bytes(content)
 
 
 def post_json(url: str, body: Any) -> Any:

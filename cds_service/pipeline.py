@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache, partial
 
+from cds_service.clients import DEMO_CALLER, Caller
 from cds_service.clinical.contradictions import assess_chart
 from cds_service.clinical.whatif import would_change
 from cds_service.domain.findings import DraftOrder, PatientFacts
@@ -52,8 +53,8 @@ class Parts:
     read: Read = read
 
 
-def answer(service: HookService, body: bytes, parts: Parts) -> Outcome:
-    """Answer one call to one service.
+def answer(service: HookService, body: bytes, parts: Parts, caller: Caller = DEMO_CALLER) -> Outcome:
+    """Answer one call of a client to one service.
 
     Raises:
         RequestError: the call cannot be answered as it came in.
@@ -73,7 +74,7 @@ def answer(service: HookService, body: bytes, parts: Parts) -> Outcome:
     chart = _chart(request, orders.all, received, service, parts)
     if chart.deceased or (not chart.nen_evidence and chart.facts.nen_status is not None):
         return nothing_to_say(request, parts.new_id)
-    consultation = _consult(request, orders, bookings, chart, received, parts)
+    consultation = _consult(request, orders, bookings, chart, received, parts, caller)
     cards = service.respond(consultation) if chart.nen_evidence else ()
     return issue(cards, consultation, request, parts.new_id)
 
@@ -85,6 +86,7 @@ def _consult(
     chart: PatientFacts,
     received: Received,
     parts: Parts,
+    caller: Caller,
 ) -> Consultation:
     """Assess the chart and put together what a hook may choose from."""
     ordered = with_history(orders.all, chart.days_since)
@@ -103,6 +105,7 @@ def _consult(
         failed=tuple(key for key, state in received.states.items() if state is State.ERROR),
         planned=planned_studies(received.resources, request.patient_id, parts.terminology),
         bookings=bookings,
+        caller=caller,
         public_url=parts.public_url,
         requested=requested_concepts((*received.resources, *request.drafts), parts.terminology),
         what_if=cache(partial(would_change, assessed.chart.facts, assessed.assessment, knowledge)),

@@ -10,6 +10,8 @@ from gunicorn.app.base import BaseApplication
 from cds_service.settings import Settings
 
 _TIMEOUT_SECONDS = 60
+_LONGEST_HEADER_BYTES = 32 * 1024
+"""Longer than any token that is accepted, so that one that is too long gets the answer every refused token gets."""
 
 
 class Server(BaseApplication):
@@ -29,6 +31,7 @@ class Server(BaseApplication):
             "threads": self._settings.threads,
             "timeout": _TIMEOUT_SECONDS,
             "loglevel": "warning",
+            "limit_request_field_size": _LONGEST_HEADER_BYTES,
         }
         for name, value in options.items():
             self.cfg.set(name, value)

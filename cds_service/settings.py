@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cds_service.addresses import base_url, rate
 from cds_service.errors import SettingsError
 
 
@@ -23,13 +24,15 @@ class Settings(BaseSettings):
     demo: bool = Field(default=False, description="Open demo mode: no client authentication, loopback only.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
-    public_url: str | None = Field(
-        None,
-        pattern=r"^https?://[^\s?#<>\"]+$",
-        description="Base URL under which clients reach the service, for links on cards; without it there are none.",
-    )
     threads: int = Field(4, ge=1, le=64, description="Threads that answer calls.")
     workers: int = Field(1, ge=1, le=64, description="Processes that answer calls, each with its own threads.")
+    public_url: str | None = Field(
+        None, description="Address clients call; tokens must be issued for it, and links on cards lead to it."
+    )
+    token_skew_seconds: int = Field(60, ge=0, le=300, description="How far clocks of clients may be off, in seconds.")
+    rate_limit: str = Field("600/minute", description="Calls allowed per client, or per address without one.")
+    rate_limit_storage: str = Field("memory://", description="Where calls are counted: memory:// or a redis:// URL.")
+    trusted_proxies: int = Field(0, ge=0, le=5, description="Proxies in front whose X-Forwarded headers are believed.")
     hash_key: SecretStr | None = Field(
         None, min_length=16, description="Secret key of the patient hashes; unset: a random one the store keeps."
     )
@@ -46,13 +49,23 @@ class Settings(BaseSettings):
     fhir_max_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Most bytes read in one call, decompressed.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
 
+    @field_validator("public_url")
+    @classmethod
+    def _base(cls, given: str | None) -> str | None:
+        return None if given is None else base_url(given)
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _rate(cls, given: str) -> str:
+        return rate(given)
+
     @property
     def public_base(self) -> str:
-        """Base URL for links on cards, without a slash at the end; empty when none is known."""
+        """Base URL for links on cards, without a slash at the end; the demo has the address it listens on."""
         if self.public_url:
-            return self.public_url.rstrip("/")
+            return self.public_url
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}" if self.demo else ""
+        return f"http://{host}:{self.port}"
 
     @property
     def sqlite_path(self) -> Path | None:

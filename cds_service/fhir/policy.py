@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Final
@@ -107,6 +107,11 @@ class ReadPolicy:
     max_pages: int = 100
     max_bytes: int = 64 * 1024 * 1024
     ca_file: str = ""
+
+    def only(self, servers: Iterable[str]) -> ReadPolicy:
+        """The same for a client with servers of its own: these and no others."""
+        own = frozenset(base for base in map(base_of, servers) if base is not None)
+        return replace(self, servers=own, open_servers=self.open_servers & own, any_loopback=False)
 
     def admit(self, access: FhirAccess) -> Base | Lack:
         """The server a call may be answered from, as far as its URL tells."""

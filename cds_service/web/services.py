@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, request
 
+from cds_service.clients import Caller
 from cds_service.errors import BodyTooLarge, StoreError, UnknownService, UnsupportedMediaType
 from cds_service.issuing import IssuedCard, Outcome, unrecorded
 from cds_service.observability import logger
@@ -17,7 +18,7 @@ from cds_service.pipeline import Parts, answer, prefetch_templates
 from cds_service.protocol.response import Action
 from cds_service.service import HookService
 from cds_service.store.base import CardRecord, ConsultRecord, Store, SuggestedOrder
-from cds_service.web.caller import client_id
+from cds_service.web.caller import client_id, current_caller
 
 _JSON = ("application/json", "application/fhir+json", "text/json")
 
@@ -28,12 +29,12 @@ Pseudonym = Callable[[str, str, str], str]
 
 def blueprint(
     services: tuple[HookService, ...],
-    parts: Parts,
+    parts_for: Callable[[Caller], Parts],
     store: Store,
     now: Callable[[], datetime],
     pseudonym: Pseudonym,
 ) -> Blueprint:
-    """Discovery and one route for all services."""
+    """Discovery and one route for all services; what a call is answered with may depend on who calls."""
     routes = Blueprint("cds_services", __name__)
     by_id = {service.id: service for service in services}
     document = msgspec.json.encode(discovery(services))
@@ -41,7 +42,7 @@ def blueprint(
     @routes.get("/cds-services")
     def discover() -> Response:
         response = _json(document)
-        response.headers["Cache-Control"] = "public, max-age=300"
+        response.headers["Cache-Control"] = "private, max-age=300"
         return response
 
     @routes.post("/cds-services/<service_id>")
@@ -51,7 +52,9 @@ def blueprint(
             raise UnknownService("There is no such service here; GET /cds-services lists them.")
         require_json(request.mimetype)
         started = time.perf_counter()
-        outcome = answer(service, read_body(), parts)
+        caller = current_caller()
+        parts = parts_for(caller)
+        outcome = answer(service, read_body(), parts, caller)
         elapsed = (time.perf_counter() - started) * 1000
         kept = _keep(store, _record(service, outcome, parts, now(), elapsed, pseudonym))
         _log(service, outcome, elapsed)

@@ -16,11 +16,11 @@ ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("cds_service", "fhir_profiles", "hooks")
 
 LAYERS: Final = (
-    {"errors", "settings"},
-    {"domain", "observability"},
+    {"errors", "settings", "addresses"},
+    {"domain", "observability", "clients"},
     {"knowledge", "protocol"},
     {"clinical", "service", "http_client", "store"},
-    {"interchange", "fhir", "fhir_profiles"},
+    {"interchange", "fhir", "fhir_profiles", "auth"},
     {"consult", "cards", "issuing", "proof", "reports", "subjects"},
     {"hooks"},
     {"pipeline"},
@@ -31,6 +31,8 @@ LAYERS: Final = (
 
 WITHIN_A_LAYER: Final = {
     ("settings", "errors"): "the errors are at the very bottom",
+    ("settings", "addresses"): "addresses have one grammar, in settings and for clients",
+    ("cli", "commands"): "the groups of commands",
     ("cli", "app"): "serve makes the application",
     ("cli", "server"): "serve runs it",
     ("cli", "explain"): "the command of that name",
@@ -43,7 +45,10 @@ WITHIN_A_LAYER: Final = {
 
 ONLY_IN: Final = {
     "flask": {"web", "app", "server"},
+    "flask_limiter": {"web"},
+    "limits": {"web"},
     "werkzeug": {"web"},
+    "jwt": {"auth"},
     "gunicorn": {"server"},
     "requests": {"http_client"},
     "urllib3": {"http_client"},

@@ -174,6 +174,9 @@ def test_every_import_is_a_declared_dependency(wheel: Path) -> None:
     distributions = {
         "fhir": "fhir.resources",
         "fhir_core": "fhir.resources",
+        "flask_limiter": "flask-limiter",
+        "jwt": "pyjwt[crypto]",
+        "limits": "flask-limiter",
         "pydantic": "pydantic-settings",
         "pydantic_settings": "pydantic-settings",
         "werkzeug": "flask",

@@ -17,12 +17,13 @@ from cds_service import __version__
 from cds_service.cli import cli
 from cds_service.knowledge import load_knowledge
 from cds_service.proof.ratings import ratings
+from cds_service.settings import Settings
 from fhir_profiles.synthetic import synthetic_patients
 from tests.calling import OverHttp
 from tests.cli.conftest import Command, Ran
 from tests.proof.altered import rating_row, rerated
 
-COMMANDS = ("assess", "audit", "call", "check", "db", "explain", "feedback", "serve")
+COMMANDS = ("assess", "audit", "call", "check", "client", "db", "explain", "feedback", "serve")
 FACTS = {
     "nen_status": "confirmed",
     "primary_site": "pancreas",
@@ -203,9 +204,8 @@ def test_explain_shows_no_markup_of_others(command: Command) -> None:
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The settings of the machine are left out, a database would be made in a folder of the test, logs stay as set."""
     before = structlog.get_config()
-    names = "DEMO HOST PORT DATABASE_URL WORKERS THREADS LOG_LEVEL MAX_BODY_BYTES PUBLIC_URL"
-    for name in names.split():
-        monkeypatch.delenv(f"PNET_CDS_{name}", raising=False)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"PNET_CDS_{name.upper()}", raising=False)
     monkeypatch.setenv("PNET_CDS_DATABASE_URL", f"sqlite:///{tmp_path}/serve.sqlite")
     yield
     structlog.configure(**before)

@@ -371,3 +371,20 @@ def test_a_silent_server_behind_tls_is_left_in_time(stage: str, tmp_path: Path) 
     for thread in left:
         thread.join(2)
     assert not any(thread.is_alive() for thread in left)
+
+
+def test_a_client_with_servers_of_its_own_has_no_others() -> None:
+    """Its calls are answered from its servers; those of the service as a whole are for clients without."""
+    listed = (
+        ("https://one.example.org/r4", "t"),
+        ("https://two.example.org/r4", "t"),
+        ("https://open.example.org/r4", None),
+    )
+    shared = policy(servers=listed[0][0], open_servers=listed[2][0])
+    own = shared.only((listed[1][0],))
+
+    def allowed(given: ReadPolicy) -> list[bool]:
+        return [isinstance(given.admit(FhirAccess(server, token)), Base) for server, token in listed]
+
+    assert allowed(shared) == [True, False, True]
+    assert allowed(own) == [False, True, False]

@@ -317,7 +317,7 @@ def test_a_store_that_fails_does_not_keep_the_answer_back(
     """The clinician is answered, without an identifier the store does not know; the operator finds it in the log."""
     request = synthetic_request(SLUG, "order-sign", advertised)
     expected = without_ids(post(live, "order-sign", request).json())
-    service = InProcess(make_app(demo=False, public_url="http://127.0.0.1:8080", store=_FullStore()))
+    service = InProcess(make_app(store=_FullStore()))
     with capture_logs() as lines:
         answer = post(service, "order-sign", request)
     assert answer.status == 200

@@ -200,7 +200,7 @@ class _FullStore(SqlStore):
 
 def test_what_was_not_kept_is_not_acknowledged(make_app: MakeApp, engine: Engine) -> None:
     """When the store fails the client is told so, and can send again."""
-    service = InProcess(make_app(demo=False, store=_FullStore(engine), hash_key=HASH_KEY))
+    service = InProcess(make_app(store=_FullStore(engine), hash_key=HASH_KEY))
     answer = report(service, overridden(UNKNOWN))
     assert (answer.status, answer.slug()) == (503, "store-unavailable")
 

@@ -340,17 +340,6 @@ def test_the_demo_links_to_itself(live: OverHttp, app: Flask, advertised: Any) -
     assert "Initial staging" in shown.flat
 
 
-def test_without_a_known_address_no_link_is_made(make_app: MakeApp, advertised: Any) -> None:
-    """A service that does not know its address links to the publications only."""
-    answer = post(
-        InProcess(make_app(demo=False)),
-        "order-select",
-        synthetic_request("incidental-tail-lesion", "order-select", advertised),
-    )
-    assert answer.json()["cards"]
-    assert not list(guideline_links(answer))
-
-
 @pytest.mark.parametrize(
     "url", ["cds.example.org", "ftp://cds.example.org", 'https://x"y', "https://x?a=b", "https://x y"]
 )
