@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from fhir_profiles import dates
@@ -22,7 +24,7 @@ from fhir_profiles.reading import (
     says,
     words,
 )
-from fhir_profiles.terminology import Match
+from fhir_profiles.terminology import Match, Terminology
 
 _DROPPED = frozenset({"entered-in-error", "refuted"})
 _SUSPECTED = frozenset({"provisional", "differential", "unconfirmed"})
@@ -33,6 +35,7 @@ _TUMOUR_ROLES = frozenset(
     {"tumour", "possible-tumour", "syndrome", "history", "other-tumour", "pancreatic-malignancy", "mass", "morphology"}
 )
 _IMPLANT = "implant"
+_SEMANTIC_TAG = re.compile(r" \((?:disorder|finding|morphologic abnormality)\)$")
 SURVEILLANCE = ["active surveillance", "watchful waiting"]
 _LISTED = frozenset({"metastases"})
 _CURRENT_ONLY = frozenset({"pregnant", "aki", "bone_pain", "dialysis"})
@@ -59,6 +62,23 @@ def read(resource: Resource, chart: Chart) -> None:
         state.read_symptom(" ; ".join((words(concept), *(match.display for match in usable))))
     else:
         state.read_text(words(concept))
+
+
+@lru_cache(maxsize=2)
+def _by_display(terminology: Terminology) -> Mapping[str, Match]:
+    """Tumours by the display of a code that counts alone: the display is a name, also where the code was lost.
+
+    A display that two codes share with different meanings names neither.
+    """
+    found: dict[str, list[Match]] = {}
+    for concept in terminology.concepts.values():
+        for code in concept.codes:
+            match = terminology.match(terminology.uris.get(code.system), code.code)
+            if match is not None and match.certain and match.role in _TUMOUR_ROLES and code.display:
+                for name in {code.display, _SEMANTIC_TAG.sub("", code.display)}:
+                    found.setdefault(normal_text(name), []).append(match)
+    alike = {text: [(match.role, match.facts) for match in named] for text, named in found.items()}
+    return {text: named[0] for text, named in found.items() if all(m == alike[text][0] for m in alike[text])}
 
 
 def under_surveillance(written: str) -> bool:
@@ -195,6 +215,12 @@ class _State:
         known = labels()
         self.read_symptom(written)
         possible = says(normal, known.possibility)
+        named = _by_display(self.chart.terminology).get(normal)
+        if named is not None:
+            facts = dict(named.facts)
+            self._places(facts, written + " ; " + " ; ".join(_notes(self.resource)))
+            self._tumour(named.role, facts, TEXT, written)
+            return
         syndrome = label_in(normal, known.syndrome)
         if syndrome:
             if not possible:
