@@ -45,6 +45,10 @@ def _object(value: Any) -> bool:
     return isinstance(value, dict)
 
 
+def _words_or_word(value: Any) -> bool:
+    return all(map(_word, value)) if isinstance(value, list) else _word(value)
+
+
 def _objects(value: Any) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and all(isinstance(item, dict) for item in value))
 
@@ -132,7 +136,19 @@ _SHAPES: Final[Mapping[str, Test]] = {
     "code": _coded,
     "value": _plain,
 }
-"""What a member must be, by its name, wherever it stands."""
+"""What a member must be, by its name, wherever R4 gives it one shape."""
+_HERE: Final[Mapping[tuple[str, str], Test]] = {
+    ("AllergyIntolerance", "category"): _words_or_word,
+    ("CarePlan", "activity.reference"): _object,
+    ("Condition", "evidence.code"): _objects,
+    ("Condition", "severity"): _object,
+    ("Device", "property.valueQuantity"): _objects,
+    ("DiagnosticReport", "specimen"): _objects,
+    ("ImagingStudy", "series.specimen"): _objects,
+    ("MedicationAdministration", "device"): _objects,
+    ("ServiceRequest", "specimen"): _objects,
+}
+"""Members of another shape than their name has elsewhere, by resource type and path; a test compares both with R4."""
 _QUANTITIES: Final = frozenset({"valueQuantity", "low", "high"})
 _NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})
 _DEEPEST: Final = 6
@@ -141,20 +157,31 @@ _DEEPEST: Final = 6
 
 def damaged_members(resource: Resource) -> Iterator[str]:
     """Paths of the members that are not of their shape."""
-    yield from _damaged(resource, "", depth=0)
+    yield from _damaged(resource, text(resource.get("resourceType")), "", depth=0)
 
 
-def _damaged(holder: Mapping[str, Any], path: str, *, depth: int) -> Iterator[str]:
+def _damaged(holder: Mapping[str, Any], kind: str, path: str, *, depth: int) -> Iterator[str]:
     for name, value in holder.items():
         where = f"{path}.{name}" if path else name
-        test = _SHAPES.get(name)
+        test = shape_of(kind, where)
         if test is None or value in _NOTHING:
             continue
         if not (_positive(value) if name == "value" and path.rpartition(".")[2] in _QUANTITIES else test(value)):
             yield where
+        elif name == "contained":
+            for item in objects(value):
+                inner = damaged_members(item) if depth < _DEEPEST else ()
+                yield from (f"contained.{member}" for member in inner)
         elif depth < _DEEPEST:
             for item in objects(value):
-                yield from _damaged(item, where, depth=depth + 1)
+                yield from _damaged(item, kind, where, depth=depth + 1)
+
+
+def shape_of(kind: str, path: str) -> Test | None:
+    """What the member at a path of a resource must be; None where no reader looks, and for the narrative."""
+    if path == "text":
+        return None
+    return _HERE.get((kind, path)) or _SHAPES.get(path.rpartition(".")[2])
 
 
 def readable_code(concept: object, terminology: Terminology) -> bool:
