@@ -16,6 +16,7 @@ import msgspec
 from cds_service.errors import HookMismatch, InvalidRequest, NotJson
 from cds_service.protocol.authorization import FhirAccess, read_access
 from cds_service.protocol.contexts import CONTEXTS
+from cds_service.protocol.surrogates import UNREADABLE, decode
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NO_BODY = msgspec.Raw(b"")
@@ -112,7 +113,7 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
 
 def _decode(body: bytes) -> _Envelope:
     try:
-        return _ENVELOPES.decode(body)
+        return decode(_ENVELOPES.decode, body)[0]
     except msgspec.ValidationError as error:
         raise NotJson(f"The body is JSON but cannot be read as an object: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -146,6 +147,8 @@ def _bare_id(value: object, kind: str, name: str, defects: list[str]) -> str:
     given = _text(value)
     if not given:
         raise InvalidRequest(f"context.{name} is not a string.")
+    if UNREADABLE in given:  # it could be the id of several
+        raise InvalidRequest(f"context.{name} holds a character that cannot be read (CH-152).")
     if "/" in given:
         defects.append(f"CH-152 context.{name} is a reference")
         match = re.search(rf"(?:^|/){kind}/([^/?#]+)$", given)
