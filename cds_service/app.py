@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from flask import Flask
 
+from cds_service.domain.policy import PamaPlacement
 from cds_service.knowledge import Knowledge, knowledge_at, load_knowledge, load_site
 from cds_service.pipeline import Parts
 from cds_service.service import HookService
@@ -43,7 +44,7 @@ def create_app(
     terminology = terminology or load_terminology()
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    parts = Parts(knowledge, terminology, today, new_id)
+    parts = Parts(knowledge, terminology, today, new_id, PamaPlacement(settings.pama_placement))
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]

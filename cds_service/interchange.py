@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from cds_service.domain.facts import FACTS, Facts, FactSpec, Kind, TumourGrowth
-from cds_service.domain.findings import Assessment, Conflict, Evidence, Order, OrderAssessment, PatientFacts, Stage
+from cds_service.domain.findings import (
+    Assessment,
+    Conflict,
+    Evidence,
+    Order,
+    OrderAssessment,
+    PamaRating,
+    PatientFacts,
+    Stage,
+)
 from cds_service.errors import FactsError
 from cds_service.knowledge.model import Knowledge
 
@@ -203,7 +212,15 @@ def _order(order: OrderAssessment) -> dict[str, Any]:
         "blocked_by": list(order.blocked_by),
         "warnings": list(order.warnings),
         "advice": list(order.advice),
+        "pama": _pama(order.pama),
     }
+
+
+def _pama(pama: PamaRating | None) -> dict[str, Any] | None:
+    if pama is None:
+        return None
+    question = {"question": pama.question} if pama.question else {}
+    return {"rating": pama.code, "rule": pama.rule, "lacking": list(pama.lacking)} | question
 
 
 def _evidence(evidence: tuple[Evidence, ...]) -> dict[str, Any]:

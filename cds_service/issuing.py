@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cds_service.domain.findings import Assessment
+from cds_service.domain.policy import PamaPlacement
 from cds_service.interchange import assessment_object
 from cds_service.protocol.request import HookRequest
-from cds_service.protocol.response import Card, card_object
+from cds_service.protocol.response import Action, Card, action_object, card_object
 from cds_service.service import Consultation
 
 ASSESSMENT: Final = "org.pnet-cds.assessment"
@@ -44,17 +45,23 @@ def nothing_to_say(request: HookRequest, new_id: Callable[[], str]) -> Outcome:
 
 
 def issue(
-    cards: tuple[Card, ...], consultation: Consultation, request: HookRequest, new_id: Callable[[], str]
+    cards: tuple[Card, ...],
+    actions: tuple[Action, ...],
+    consultation: Consultation,
+    request: HookRequest,
+    new_id: Callable[[], str],
+    placement: PamaPlacement,
 ) -> Outcome:
     """Give cards and suggestions their identifiers and put the response together."""
     issued = tuple(IssuedCard(new_id(), tuple(new_id() for _ in card.suggestions), card) for card in cards)
     assessment = assessment_object(consultation.assessment, consultation.chart, consultation.knowledge)
-    body = {
+    body: dict[str, Any] = {
         "cards": [card_object(item.card, item.uuid, item.suggestions) for item in issued],
         "extension": {ASSESSMENT: without_empty(assessment)},
     }
+    _place([action_object(action) for action in actions], body, placement)
     return Outcome(
-        consult_id=new_id(),
+        consult_id=consultation.consult_id,
         body=body,
         cards=issued,
         assessment=consultation.assessment,
@@ -62,6 +69,14 @@ def issue(
         unavailable=consultation.chart.unavailable,
         defects=request.defects,
     )
+
+
+def _place(actions: list[dict[str, Any]], body: dict[str, Any], placement: PamaPlacement) -> None:
+    """Put the system actions where the client looks for them (PM-012, CH-118)."""
+    if actions and placement is not PamaPlacement.ARGONAUT:
+        body["systemActions"] = actions
+    if actions and placement is not PamaPlacement.STANDARD:
+        body["extension"]["systemActions"] = actions
 
 
 def without_empty(value: Any) -> Any:

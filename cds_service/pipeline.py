@@ -1,6 +1,6 @@
 """One call from start to end. Read this first.
 
-    body ─► request ─► drafts ─► prefetch ─► facts ─► assessment ─► cards ─► response
+    body ─► request ─► drafts ─► prefetch ─► facts ─► assessment ─► cards and ratings ─► response
 
 Each step is a function of another room; nothing is decided here but their order and when there is nothing to say.
 """
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from cds_service.clinical.contradictions import assess_chart
+from cds_service.clinical.pama import with_pama
 from cds_service.domain.findings import DraftOrder, PatientFacts
+from cds_service.domain.policy import PamaPlacement
 from cds_service.errors import PrefetchMissing
 from cds_service.fhir.prefetch import Received, State, receive
 from cds_service.issuing import Outcome, issue, nothing_to_say
@@ -21,7 +23,7 @@ from cds_service.protocol.request import HookRequest, parse_request
 from cds_service.service import Booking, Consultation, HookService, Input, Subject
 from cds_service.subjects import Orders, held_in_chart, named_in_call
 from fhir_profiles.facts import read_chart
-from fhir_profiles.inputs import INPUTS, quick_tests
+from fhir_profiles.inputs import INPUTS, facts_held_in, quick_tests
 from fhir_profiles.orders import indications, planned_studies, with_history
 from fhir_profiles.terminology import Terminology
 from fhir_profiles.versions import refuse_older_versions
@@ -29,12 +31,17 @@ from fhir_profiles.versions import refuse_older_versions
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a call is answered with; every part can be replaced."""
+    """What a call is answered with; every part can be replaced.
+
+    Attributes:
+        placement: where in the answer the client looks for system actions.
+    """
 
     knowledge: Knowledge
     terminology: Terminology
     today: Callable[[], date]
     new_id: Callable[[], str]
+    placement: PamaPlacement = PamaPlacement.STANDARD
 
 
 def answer(service: HookService, body: bytes, parts: Parts) -> Outcome:
@@ -58,7 +65,8 @@ def answer(service: HookService, body: bytes, parts: Parts) -> Outcome:
         return nothing_to_say(request, parts.new_id)
     consultation = _consult(request, orders, bookings, chart, received, parts)
     cards = service.respond(consultation) if chart.nen_evidence else ()
-    return issue(cards, consultation, request, parts.new_id)
+    actions = service.act(consultation) if chart.nen_evidence else ()
+    return issue(cards, actions, consultation, request, parts.new_id, parts.placement)
 
 
 def _consult(
@@ -73,6 +81,7 @@ def _consult(
     ordered = with_history(orders.all, chart.days_since)
     knowledge = parts.knowledge.on(parts.today())
     assessed = assess_chart(chart, tuple(draft.order for draft in ordered), knowledge)
+    assessed = with_pama(assessed, knowledge, facts_held_in(chart.unavailable))
     return Consultation(
         patient_id=request.patient_id,
         encounter_id=request.encounter_id,
@@ -86,6 +95,8 @@ def _consult(
         failed=tuple(key for key, state in received.states.items() if state is State.ERROR),
         planned=planned_studies(received.resources, parts.terminology),
         bookings=bookings,
+        consult_id=parts.new_id(),
+        written=request.written,
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+import msgspec
+
 from cds_service.domain.findings import Assessment, DraftOrder, PatientFacts
 from cds_service.knowledge.model import Knowledge
-from cds_service.protocol.response import Card
+from cds_service.protocol.response import Action, Card
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Consultation:
         failed: inputs the EHR reported an error for.
         planned: procedure keys of imaging that is already ordered.
         bookings: proposed appointments for imaging.
+        consult_id: UUID under which the call is recorded.
+        written: draft orders as they were written, by reference.
     """
 
     patient_id: str
@@ -77,6 +81,13 @@ class Consultation:
     failed: tuple[str, ...] = ()
     planned: frozenset[str] = frozenset()
     bookings: tuple[Booking, ...] = ()
+    consult_id: str = ""
+    written: Mapping[str, msgspec.Raw] = field(default_factory=dict)
+
+
+def no_actions(_: Consultation) -> tuple[Action, ...]:
+    """Most services let the clinician decide."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +98,7 @@ class HookService:
         required: prefetch keys without which no useful and safe answer exists.
         subject: what the answer is about.
         respond: a pure function from the consultation to cards without identifiers.
+        act: the same to system actions, which the client may apply unattended.
     """
 
     id: str
@@ -98,3 +110,4 @@ class HookService:
     required: tuple[str, ...]
     respond: Callable[[Consultation], tuple[Card, ...]]
     subject: Subject = Subject.DRAFTS
+    act: Callable[[Consultation], tuple[Action, ...]] = no_actions

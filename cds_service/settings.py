@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,6 +21,9 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Largest request body, in bytes.")
     site_file: str = Field("", description="Site policy (TOML); empty for none.")
+    pama_placement: Literal["standard", "argonaut", "both"] = Field(
+        "standard", description="Where answers hold the ratings to be recorded: as CDS Hooks 2.0 or as Argonaut wants."
+    )
     demo: bool = Field(default=False, description="Open demo mode: no client authentication, loopback only.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")

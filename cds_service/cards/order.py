@@ -6,6 +6,7 @@ from typing import Final
 
 from cds_service.cards import detail, wording
 from cds_service.cards.markdown import cut, document, plain
+from cds_service.cards.pama import rated_suggestion, unsettled
 from cds_service.cards.suggestions import replace_order
 from cds_service.domain.findings import DraftOrder, OrderAssessment
 from cds_service.domain.terms import (
@@ -43,6 +44,8 @@ def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssess
     """Everything there is to say about one order, whether or not a hook decides to say it."""
     knowledge = consultation.knowledge
     suggestion = replace_order(draft, order, consultation.patient_id, knowledge, consultation.drafted)
+    if suggestion:
+        suggestion = rated_suggestion(suggestion, order, consultation)
     return Card(
         summary=cut(_summary(consultation, draft, order), SUMMARY_LIMIT),
         indicator=_indicator(order),
@@ -51,6 +54,7 @@ def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssess
             [
                 detail.subject(draft),
                 detail.rating(order, knowledge),
+                unsettled(order),
                 detail.safety(order, knowledge),
                 detail.suggestion_safety(order, knowledge),
                 detail.overlay(consultation, order),

@@ -15,6 +15,7 @@ import msgspec
 
 from cds_service.errors import HookMismatch, InvalidRequest, NotJson
 from cds_service.protocol.contexts import CONTEXTS
+from cds_service.protocol.written import drafts_as_written
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NO_BODY = msgspec.Raw(b"")
@@ -26,7 +27,7 @@ class _Envelope(msgspec.Struct):
     hookInstance: Any = None  # noqa: N815 - spelled as on the wire
     fhirServer: Any = None  # noqa: N815
     fhirAuthorization: Any = None  # noqa: N815
-    context: Any = None
+    context: msgspec.Raw = _NULL
     prefetch: msgspec.Raw = _NO_BODY
 
 
@@ -42,6 +43,7 @@ class HookRequest:
         patient_id: bare FHIR id.
         encounter_id: bare FHIR id, or None.
         drafts: resources of ``draftOrders``, as plain objects in the order sent.
+        written: the same as they were written, by reference.
         selections: references of the selected drafts (order-select).
         dispatched: references of the dispatched orders (order-dispatch).
         appointments: proposed appointments, as plain objects (appointment-book).
@@ -55,6 +57,7 @@ class HookRequest:
     encounter_id: str | None
     user_id: str | None
     drafts: tuple[dict[str, Any], ...] = ()
+    written: Mapping[str, msgspec.Raw] = field(default_factory=dict)
     selections: tuple[str, ...] = ()
     dispatched: tuple[str, ...] = ()
     appointments: tuple[dict[str, Any], ...] = ()
@@ -70,13 +73,12 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         InvalidRequest: a member the answer depends on is missing or mistyped.
         HookMismatch: the call names another hook than the service's.
     """
-    envelope = _decode(body)
+    envelope, context = _decode(body)
     defects: list[str] = []
     _check_hook(envelope.hook, hook)
     instance = _instance(envelope.hookInstance, defects)
     if envelope.fhirAuthorization and not envelope.fhirServer:
         raise InvalidRequest("fhirAuthorization is given without fhirServer; send both or neither (CH-037).")
-    context = envelope.context
     if not isinstance(context, dict):
         raise InvalidRequest(
             "context is missing or not an object; the hook definition says what it must hold (CH-038)."
@@ -93,6 +95,7 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         encounter_id=_optional_id(context.get("encounterId"), defects),
         user_id=_text(context.get("userId")) or None,
         drafts=_resources("draftOrders", context.get("draftOrders"), defects),
+        written=drafts_as_written(envelope.context),
         selections=_references("selections", context, hook),
         dispatched=_references("dispatchedOrders", context, hook),
         appointments=_resources("appointments", context.get("appointments"), defects),
@@ -101,9 +104,11 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
     )
 
 
-def _decode(body: bytes) -> _Envelope:
+def _decode(body: bytes) -> tuple[_Envelope, Any]:
+    """The call, and its context as plain JSON."""
     try:
-        return _ENVELOPES.decode(body)
+        envelope = _ENVELOPES.decode(body)
+        return envelope, msgspec.json.decode(envelope.context)
     except msgspec.ValidationError as error:
         raise NotJson(f"The body is JSON but cannot be read as an object: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
