@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ from cds_service.service import Consultation
 
 ASSESSMENT: Final = "org.pnet-cds.assessment"
 """Member of the response's extension that holds the assessment object."""
+
+_ACTIONS: Final = "systemActions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,21 @@ def issue(
 def _place(actions: list[dict[str, Any]], body: dict[str, Any], placement: PamaPlacement) -> None:
     """Put the system actions where the client looks for them (PM-012, CH-118)."""
     if actions and placement is not PamaPlacement.ARGONAUT:
-        body["systemActions"] = actions
+        body[_ACTIONS] = actions
     if actions and placement is not PamaPlacement.STANDARD:
-        body["extension"]["systemActions"] = actions
+        body["extension"][_ACTIONS] = actions
+
+
+def without_consult(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer without ratings, for when the consult they name could not be recorded."""
+    bare = {name: value for name, value in body.items() if name != _ACTIONS}
+    if "extension" in bare:
+        bare["extension"] = {name: value for name, value in bare["extension"].items() if name != _ACTIONS}
+    for card in bare["cards"]:
+        for suggestion in card.get("suggestions", ()):
+            for action in suggestion["actions"]:
+                action.get("resource", {}).pop("extension", None)
+    return bare
 
 
 def without_empty(value: Any) -> Any:

@@ -29,7 +29,6 @@ NOT_QUALIFIED: Final = "none: pnet-cds is not a qualified mechanism"
 CRITERIA: Final = f"{FHIR_BASE}/guideline-rule"
 """Rows of the guideline tables as URIs."""
 
-_NOTHING = msgspec.Raw(b"")
 _NULL = msgspec.Raw(b"null")
 
 
@@ -89,15 +88,17 @@ def can_carry(order: Mapping[str, object]) -> bool:
 def with_rating(written: msgspec.Raw, added: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The order as it was written, with earlier ratings replaced by this one.
 
-    None when its extensions are no list, so that nothing could be added without losing something.
+    None when its extensions are no list, so that nothing could be added without losing something, or when it is nested
+    at the limit of what can be decoded.
     """
-    members: dict[str, Any] = _MEMBERS.decode(written)
-    extension = members.get("extension", _NULL)
     try:
+        members: dict[str, Any] = _MEMBERS.decode(written)
+        extension = members.get("extension", _NULL)
         earlier = [] if extension == _NULL else _ITEMS.decode(extension)
-    except msgspec.ValidationError:
+        kept = [item for item in earlier if _url(item) not in OURS]
+    except (msgspec.DecodeError, RecursionError):
         return None
-    return members | {"extension": [*(item for item in earlier if _url(item) not in OURS), *added]}
+    return members | {"extension": [*kept, *added]}
 
 
 def _url(extension: msgspec.Raw) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
 
 from cds_service.clinical import imaging
 from cds_service.clinical.assess import assess, with_fact
@@ -18,8 +17,7 @@ from cds_service.clinical.contradictions import Assessed
 from cds_service.domain.facts import FACTS, Kind
 from cds_service.domain.findings import Assessment, OrderAssessment, PamaRating
 from cds_service.domain.terms import NOT_RATED
-from cds_service.knowledge.model import Knowledge, Op
-from cds_service.knowledge.ranges import Range
+from cds_service.knowledge.model import Knowledge
 
 _INSUFFICIENT = "insufficient-data"
 _NO_RATING = ""
@@ -136,7 +134,11 @@ def _doubts(assessed: Assessed, unseen: frozenset[str], knowledge: Knowledge) ->
 
 
 def _possible(fact: str, knowledge: Knowledge) -> Iterator[object]:
-    """The values a fact may have, as far as the choice of a scenario can tell them apart."""
+    """The values a fact may have, as far as the choice of a scenario can tell them apart.
+
+    Of numbers only the share of the liver decides between scenarios; an age that cannot be read is unknown as one that
+    is not on record is, and the scenarios are for adults.
+    """
     spec = FACTS[fact]
     if spec.kind is Kind.FLAG:
         yield from (True, False)
@@ -145,18 +147,6 @@ def _possible(fact: str, knowledge: Knowledge) -> Iterator[object]:
     elif spec.kind is Kind.WORDS:
         yield ()
         yield from ((word,) for word in spec.words)
-    elif spec.kind is Kind.NUMBER:
-        for limit in _limits(fact, knowledge):
-            yield from (limit - 1, limit, limit + 1)
-
-
-def _limits(fact: str, knowledge: Knowledge) -> Iterator[float]:
-    """The numbers at which the choice of a scenario turns on a fact."""
     half = knowledge.principles["SEL-D"].liver_tumour_share_percent
     if fact == _SHARE and half is not None:
-        yield half
-    for rule in knowledge.selection:
-        for test in (*rule.condition.when, *chain.from_iterable(rule.condition.any)):
-            if test.name == fact and test.op is Op.RANGE:
-                bounds: Range = test.operand
-                yield from (b for b in (bounds.above, bounds.at_least, bounds.below, bounds.at_most) if b is not None)
+        yield from (half - 1, half, half + 1)

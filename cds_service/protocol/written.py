@@ -60,8 +60,8 @@ def _resources(context: msgspec.Raw) -> Iterator[msgspec.Raw]:
 
 
 def _as(raw: msgspec.Raw, kind: type[_Decoded]) -> _Decoded | None:
-    """The value as a type; None when it is no such thing."""
+    """The value as a type; None when it is no such thing, or nested at the limit of what can be decoded."""
     try:
         return msgspec.json.decode(raw, type=kind)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None

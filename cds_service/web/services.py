@@ -11,7 +11,7 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from cds_service.errors import BodyTooLarge, StoreError, UnknownService, UnsupportedMediaType
-from cds_service.issuing import Outcome
+from cds_service.issuing import Outcome, without_consult
 from cds_service.observability import logger
 from cds_service.pipeline import Parts, answer, prefetch_templates
 from cds_service.service import HookService
@@ -41,9 +41,9 @@ def blueprint(services: tuple[HookService, ...], parts: Parts, store: Store, now
         started = time.perf_counter()
         outcome = answer(service, _body(), parts)
         elapsed = (time.perf_counter() - started) * 1000
-        _keep(store, _record(service, outcome, parts, now(), elapsed))
+        kept = _keep(store, _record(service, outcome, parts, now(), elapsed))
         _log(service, outcome, elapsed)
-        return _json(msgspec.json.encode(outcome.body))
+        return _json(msgspec.json.encode(outcome.body if kept else without_consult(outcome.body)))
 
     return routes
 
@@ -104,12 +104,14 @@ def _record(service: HookService, outcome: Outcome, parts: Parts, at: datetime, 
     )
 
 
-def _keep(store: Store, record: ConsultRecord) -> None:
+def _keep(store: Store, record: ConsultRecord) -> bool:
     """Record the consult; a store that fails is logged and does not keep the answer from the clinician."""
     try:
         store.record(record)
     except StoreError as error:
         logger().error("not recorded", slug=error.slug, consult=record.id)
+        return False
+    return True
 
 
 def _log(service: HookService, outcome: Outcome, elapsed: float) -> None:
