@@ -6,7 +6,7 @@ from typing import Final
 
 from cds_service.cards import detail, wording
 from cds_service.cards.markdown import cut, document, plain
-from cds_service.cards.pama import rated_suggestion, unsettled
+from cds_service.cards.pama import rated_suggestion, unsettled, unsettled_facts
 from cds_service.cards.suggestions import replace_order
 from cds_service.domain.findings import DraftOrder, OrderAssessment
 from cds_service.domain.terms import (
@@ -100,6 +100,7 @@ def _summary(consultation: Consultation, draft: DraftOrder, order: OrderAssessme
         or _unratable(name, draft, order, consultation)
         or _better(name, order, consultation.knowledge)
         or _caution(name, order, consultation.knowledge)
+        or _unsettled(name, order)
         or _verdict(name, order, consultation.knowledge)
     )
 
@@ -135,6 +136,11 @@ def _caution(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:
     rows = [rule.row for rule in knowledge.advice if rule.row.id in order.advice]
     against = next((row.against_order for row in rows if row.against_order), "")
     return f"Reconsider {name}: {against}" if against else ""
+
+
+def _unsettled(name: str, order: OrderAssessment) -> str:
+    facts = unsettled_facts(order)
+    return f"Settle {facts} before {name}: the rating depends on it" if facts else ""
 
 
 def _verdict(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:

@@ -77,13 +77,15 @@ def is_unsettled(order: OrderAssessment) -> bool:
     return order.pama is not None and order.pama.code is None
 
 
+def unsettled_facts(order: OrderAssessment) -> str:
+    """The facts that must be settled before the order can be rated, for people."""
+    return " and ".join(wording.fact_name(fact) for fact in order.pama.lacking) if order.pama else ""
+
+
 def unsettled(order: OrderAssessment) -> str:
     """Why nothing is recorded on the order, and what settles it; empty when something is, or out of scope."""
     if order.pama is None or order.pama.code is not None:
         return ""
-    named = [wording.fact_name(fact) for fact in order.pama.lacking]
-    open_points = [order.pama.question] if order.pama.question else []
-    open_points += (
-        [f"{' and '.join(named)} cannot be relied on: not on record, unreadable or contradictory"] if named else []
-    )
-    return section("No rating is recorded on the order until this is settled", open_points)
+    facts = unsettled_facts(order)
+    lines = [order.pama.question, f"{facts}: not on record, unreadable or contradictory" if facts else ""]
+    return section("No rating is recorded on the order until this is settled", [line for line in lines if line])

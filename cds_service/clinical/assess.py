@@ -107,9 +107,20 @@ def _unique(rules: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(rules))
 
 
-def _scenario(situation: Mapping[str, Any], intent: str, knowledge: Knowledge, trail: _Trail) -> imaging.Scenario:
+def scenarios(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> tuple[str, ...]:
+    """The scenario of each order, and nothing else of the assessment."""
+    situation = patient_situation(with_defaults(facts), orders, knowledge)
+    seen = (order_situation(situation, order, knowledge) for order in orders)
+    return tuple(_chosen(each, each["order_intent"], knowledge).name for each in seen)
+
+
+def _chosen(situation: Mapping[str, Any], intent: str, knowledge: Knowledge) -> imaging.Scenario:
     defaults = {name: False for name in NOT_TRUE_UNLESS_RECORDED if situation[name] is None}
-    chosen = imaging.scenario({**situation, **defaults, "order_intent": intent}, knowledge)
+    return imaging.scenario({**situation, **defaults, "order_intent": intent}, knowledge)
+
+
+def _scenario(situation: Mapping[str, Any], intent: str, knowledge: Knowledge, trail: _Trail) -> imaging.Scenario:
+    chosen = _chosen(situation, intent, knowledge)
     trail.applies(chosen.rule, knowledge.rows[chosen.row])
     for rule, names in chosen.missing.items():
         trail.lacks(names, rule)

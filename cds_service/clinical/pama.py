@@ -3,19 +3,19 @@
 A card can say what it rests on and what it does not know; a rating on an order cannot. So it is recorded only where it
 is the same in every reading of the record that damage leaves open: for each fact that could not be read, that was not
 received although a written default (SEL-0) takes it as absent, or that sources contradict each other about, the chart
-is assessed again with each value the fact may have.
+is read again with each value the fact may have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cds_service.clinical import imaging
-from cds_service.clinical.assess import assess, with_fact
+from cds_service.clinical.assess import scenarios, with_fact
 from cds_service.clinical.contradictions import Assessed
 from cds_service.domain.facts import FACTS, Kind
-from cds_service.domain.findings import Assessment, OrderAssessment, PamaRating
+from cds_service.domain.findings import Order, OrderAssessment, PamaRating
 from cds_service.domain.terms import NOT_RATED
 from cds_service.knowledge.model import Knowledge
 
@@ -26,17 +26,8 @@ _DOMINANCE = "disease_dominance"
 _SHARE = "liver_tumour_share_percent"
 _TRACER_QUESTION = "the tracer is not stated"
 
-
-@dataclass(frozen=True, slots=True)
-class _Study:
-    """A study as it stands in one reading of the record."""
-
-    scenario: str
-    procedure: str | None
-    rating: str
-    row: str
-    agent: str | None
-    question: str = ""
+Readings = Mapping[str, tuple[tuple[str, ...], ...]]
+"""Other readings of the record by the fact that they read otherwise: the scenario of each order in each of them."""
 
 
 def with_pama(assessed: Assessed, knowledge: Knowledge, unseen: Iterable[str] = ()) -> Assessed:
@@ -50,71 +41,58 @@ def with_pama(assessed: Assessed, knowledge: Knowledge, unseen: Iterable[str] = 
     base = assessed.assessment
     if not base.orders or not knowledge.pama:
         return assessed
-    doubts = _doubts(assessed, frozenset(unseen), knowledge)
-    orders = tuple(_rated(number, order, doubts, knowledge) for number, order in enumerate(base.orders))
+    readings = _readings(assessed, frozenset(unseen), knowledge)
+    orders = tuple(
+        _rated(order, {fact: frozenset(r[number] for r in each) for fact, each in readings.items()}, knowledge)
+        for number, order in enumerate(base.orders)
+    )
     return replace(assessed, assessment=replace(base, orders=orders))
 
 
-def _rated(
-    number: int, order: OrderAssessment, doubts: Mapping[str, list[Assessment]], knowledge: Knowledge
-) -> OrderAssessment:
-    """The order with its rating, and that of the suggested study, where they are the same in every other reading."""
-    others = {fact: [world.orders[number] for world in worlds] for fact, worlds in doubts.items()}
-    ordered = _settled(_ordered(order), {fact: map(_ordered, worlds) for fact, worlds in others.items()}, knowledge)
-    if order.suggestion is None:
-        return replace(order, pama=ordered)
-    better = order.suggestion
-    suggested = _settled(
-        _suggested(order, better, knowledge),
-        {fact: [_suggested(world, better, knowledge) for world in worlds] for fact, worlds in others.items()},
-        knowledge,
-    )
-    return replace(order, pama=ordered, suggestion_pama=suggested)
+def _rated(order: OrderAssessment, others: Mapping[str, frozenset[str]], knowledge: Knowledge) -> OrderAssessment:
+    """The order with what may be recorded on it and on the suggested one."""
+    suggested = None
+    if order.suggestion is not None:
+        better = Order(order.order.id, order.suggestion, agent=knowledge.site_agent)
+        suggested = _settled(better, order.scenario, others, knowledge)
+    return replace(order, pama=_settled(order.order, order.scenario, others, knowledge), suggestion_pama=suggested)
 
 
-def _ordered(order: OrderAssessment) -> _Study:
-    asked = order.order
-    return _Study(order.scenario, asked.procedure, order.rating, order.rating_row, asked.agent, asked.open_question)
-
-
-def _suggested(order: OrderAssessment, procedure: str, knowledge: Knowledge) -> _Study:
-    rated, row = imaging.rating(order.scenario, procedure, knowledge, knowledge.site_agent)
-    return _Study(order.scenario, procedure, rated, row.id, knowledge.site_agent)
-
-
-def _settled(study: _Study, others: Mapping[str, Iterable[_Study]], knowledge: Knowledge) -> PamaRating | None:
+def _settled(
+    order: Order, scenario: str, others: Mapping[str, frozenset[str]], knowledge: Knowledge
+) -> PamaRating | None:
     """The rating, unless another reading of a fact leads to another code."""
-    found = _rating(study, knowledge)
+    found = _rating(order, scenario, knowledge)
     if found is None or found.code is None:
         return found
     lacking = tuple(
-        fact for fact, worlds in others.items() if any(_code(world, knowledge) != found.code for world in worlds)
+        fact for fact, names in others.items() if any(_code(order, name, knowledge) != found.code for name in names)
     )
     return PamaRating(None, knowledge.pama[_NO_RATING].id, lacking=lacking) if lacking else found
 
 
-def _code(study: _Study, knowledge: Knowledge) -> str | None:
-    found = _rating(study, knowledge)
+def _code(order: Order, scenario: str, knowledge: Knowledge) -> str | None:
+    found = _rating(order, scenario, knowledge)
     return found.code if found else None
 
 
-def _rating(study: _Study, knowledge: Knowledge) -> PamaRating | None:
-    """The rating of a study in one reading of the record (PM-003 to PM-005)."""
-    if study.scenario == imaging.OUT_OF_SCOPE:
+def _rating(order: Order, scenario: str, knowledge: Knowledge) -> PamaRating | None:
+    """The rating of a study in a scenario (PM-003 to PM-005)."""
+    if scenario == imaging.OUT_OF_SCOPE:
         return None
     none = knowledge.pama[_NO_RATING].id
-    if study.scenario == _INSUFFICIENT:
+    if scenario == _INSUFFICIENT:
         return PamaRating(None, none, lacking=_IDENTIFYING)
-    if study.question or imaging.needs_agent(study.procedure, study.agent, knowledge):
-        return PamaRating(None, none, question=study.question or _TRACER_QUESTION)
-    if study.rating == NOT_RATED and imaging.candidates_differ(study.scenario, study.procedure, knowledge):
+    if order.open_question or imaging.needs_agent(order.procedure, order.agent, knowledge):
+        return PamaRating(None, none, question=order.open_question or _TRACER_QUESTION)
+    category, applied = imaging.rating(scenario, order.procedure, knowledge, order.agent)
+    if category == NOT_RATED and imaging.candidates_differ(scenario, order.procedure, knowledge):
         return PamaRating(None, none, lacking=(_DOMINANCE,))
-    row = knowledge.pama[study.rating]
-    return PamaRating(row.code, row.id, study.rating, "" if study.rating == NOT_RATED else study.row)
+    row = knowledge.pama[category]
+    return PamaRating(row.code, row.id, category, "" if category == NOT_RATED else applied.id)
 
 
-def _doubts(assessed: Assessed, unseen: frozenset[str], knowledge: Knowledge) -> dict[str, list[Assessment]]:
-    """Other readings of the record, by the fact that they read otherwise."""
+def _readings(assessed: Assessed, unseen: frozenset[str], knowledge: Knowledge) -> Readings:
     chart, base = assessed.chart, assessed.assessment
     orders = tuple(order.order for order in base.orders)
     damaged = {skipped.fact for skipped in chart.skipped if skipped.fact}
@@ -128,7 +106,7 @@ def _doubts(assessed: Assessed, unseen: frozenset[str], knowledge: Knowledge) ->
         if (alternative.fact, alternative.evidence) in told:
             values.setdefault(alternative.fact, []).append(alternative.value)
     return {
-        fact: [assess(with_fact(chart.facts, fact, value), orders, knowledge) for value in possible]
+        fact: tuple(scenarios(with_fact(chart.facts, fact, value), orders, knowledge) for value in possible)
         for fact, possible in values.items()
     }
 
