@@ -19,6 +19,7 @@ from cds_service.errors import PrefetchMissing
 from cds_service.fhir.prefetch import Received, State, receive
 from cds_service.issuing import Outcome, issue, nothing_to_say
 from cds_service.knowledge.model import Knowledge
+from cds_service.protocol.configuration import wanted, wants_records
 from cds_service.protocol.request import HookRequest, parse_request
 from cds_service.service import Booking, Consultation, HookService, Input, Subject
 from cds_service.subjects import Orders, held_in_chart, named_in_call
@@ -64,8 +65,9 @@ def answer(service: HookService, body: bytes, parts: Parts) -> Outcome:
     if chart.deceased or (not chart.nen_evidence and chart.facts.nen_status is not None):
         return nothing_to_say(request, parts.new_id)
     consultation = _consult(request, orders, bookings, chart, received, parts)
-    cards = service.respond(consultation) if chart.nen_evidence else ()
-    actions = service.act(consultation) if chart.nen_evidence else ()
+    cards = wanted(service.respond(consultation), request.configuration) if chart.nen_evidence else ()
+    records = wants_records(request.configuration, service.acts(parts.knowledge.site))
+    actions = service.act(consultation) if chart.nen_evidence and records else ()
     return issue(cards, actions, consultation, request, parts.new_id, parts.placement)
 
 

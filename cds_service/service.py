@@ -11,6 +11,7 @@ import msgspec
 
 from cds_service.domain.findings import Assessment, DraftOrder, PatientFacts
 from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.site import Site
 from cds_service.protocol.response import Action, Card
 
 
@@ -99,6 +100,8 @@ class HookService:
         subject: what the answer is about.
         respond: a pure function from the consultation to cards without identifiers.
         act: the same to system actions, which the client may apply unattended.
+        acts: whether it does so at a site without being asked.
+        kinds: topics of the cards it returns.
     """
 
     id: str
@@ -111,3 +114,5 @@ class HookService:
     respond: Callable[[Consultation], tuple[Card, ...]]
     subject: Subject = Subject.DRAFTS
     act: Callable[[Consultation], tuple[Action, ...]] = no_actions
+    acts: Callable[[Site], bool] = lambda _: False
+    kinds: tuple[str, ...] = ("appropriate-use", "contraindication", "duplicate-therapy")

@@ -30,4 +30,5 @@ SERVICE = HookService(
     required=("conditions", "plannedServices"),
     respond=respond,
     subject=Subject.DISPATCHED,
+    kinds=("guideline",),
 )

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from cds_service.cards.pama import rating_actions
 from cds_service.domain.findings import DraftOrder, OrderAssessment
-from cds_service.protocol.response import Action, Card
+from cds_service.protocol.response import Card
 from cds_service.service import Consultation, HookService
 from hooks import orders
 
 
 def _deserves(_consultation: Consultation, _draft: DraftOrder, order: OrderAssessment) -> bool:
     return orders.in_scope(order)
-
-
-def act(consultation: Consultation) -> tuple[Action, ...]:
-    """Ratings to record, where the site wants them while the clinician is still choosing (PM-001)."""
-    return rating_actions(consultation) if consultation.knowledge.site.pama.order_select else ()
 
 
 def respond(consultation: Consultation) -> tuple[Card, ...]:
@@ -35,5 +30,6 @@ SERVICE = HookService(
     inputs=orders.INPUTS,
     required=orders.REQUIRED,
     respond=respond,
-    act=act,
+    act=rating_actions,
+    acts=lambda site: site.pama.order_select,
 )

@@ -41,4 +41,5 @@ SERVICE = HookService(
     required=("conditions",),
     respond=respond,
     subject=Subject.CHART,
+    kinds=("guideline",),
 )

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from cds_service.errors import HookMismatch, InvalidRequest, NotJson
+from cds_service.protocol.configuration import read_configuration
 from cds_service.protocol.contexts import CONTEXTS
 from cds_service.protocol.written import drafts_as_written
 
@@ -29,6 +30,7 @@ class _Envelope(msgspec.Struct):
     fhirAuthorization: Any = None  # noqa: N815
     context: msgspec.Raw = _NULL
     prefetch: msgspec.Raw = _NO_BODY
+    extension: msgspec.Raw = _NULL
 
 
 _ENVELOPES = msgspec.json.Decoder(_Envelope)
@@ -48,6 +50,7 @@ class HookRequest:
         dispatched: references of the dispatched orders (order-dispatch).
         appointments: proposed appointments, as plain objects (appointment-book).
         prefetch: raw JSON by key; a key that is absent was not supplied.
+        configuration: options the client sets for this call (CR-002).
         defects: requirement numbers the caller missed without harm.
     """
 
@@ -62,6 +65,7 @@ class HookRequest:
     dispatched: tuple[str, ...] = ()
     appointments: tuple[dict[str, Any], ...] = ()
     prefetch: Mapping[str, msgspec.Raw] = field(default_factory=dict)
+    configuration: Mapping[str, Any] = field(default_factory=dict)
     defects: tuple[str, ...] = ()
 
 
@@ -100,6 +104,7 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         dispatched=_references("dispatchedOrders", context, hook),
         appointments=_resources("appointments", context.get("appointments"), defects),
         prefetch=_prefetch(envelope.prefetch, defects),
+        configuration=read_configuration(envelope.extension),
         defects=tuple(defects),
     )
 

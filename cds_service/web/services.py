@@ -12,9 +12,11 @@ from flask import Blueprint, Response, request
 
 from cds_service.errors import BodyTooLarge, StoreError, UnknownService, UnsupportedMediaType
 from cds_service.issuing import Outcome, without_consult
+from cds_service.knowledge.site import Site
 from cds_service.observability import logger
 from cds_service.pipeline import Parts, answer, prefetch_templates
-from cds_service.service import HookService
+from cds_service.protocol.configuration import OPTIONS, options
+from cds_service.service import HookService, no_actions
 from cds_service.store.base import CardRecord, ConsultRecord, Store
 
 _JSON = ("application/json", "application/fhir+json", "text/json")
@@ -24,7 +26,7 @@ def blueprint(services: tuple[HookService, ...], parts: Parts, store: Store, now
     """Discovery and one route for all services."""
     routes = Blueprint("cds_services", __name__)
     by_id = {service.id: service for service in services}
-    document = msgspec.json.encode(discovery(services))
+    document = msgspec.json.encode(discovery(services, parts.knowledge.site))
 
     @routes.get("/cds-services")
     def discover() -> Response:
@@ -57,12 +59,12 @@ def _body() -> bytes:
     return data
 
 
-def discovery(services: tuple[HookService, ...]) -> dict[str, Any]:
+def discovery(services: tuple[HookService, ...], site: Site) -> dict[str, Any]:
     """The discovery document (CH-010 to CH-021)."""
-    return {"services": [_entry(service) for service in services]}
+    return {"services": [_entry(service, site) for service in services]}
 
 
-def _entry(service: HookService) -> Mapping[str, Any]:
+def _entry(service: HookService, site: Site) -> Mapping[str, Any]:
     return {
         "hook": service.hook,
         "id": service.id,
@@ -70,6 +72,7 @@ def _entry(service: HookService) -> Mapping[str, Any]:
         "description": service.description,
         "usageRequirements": service.usage_requirements,
         "prefetch": dict(prefetch_templates(service)),
+        "extension": {OPTIONS: options(service.kinds, None if service.act is no_actions else service.acts(site))},
     }
 
 

@@ -7,13 +7,16 @@ from typing import Final
 
 import pytest
 
+from cds_service.clinical.assess import assess, scenarios
 from cds_service.clinical.contradictions import Assessed, assess_chart
 from cds_service.clinical.pama import with_pama
 from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Alternative, Evidence, Order, PamaRating, PatientFacts, Skipped, ValueRange
 from cds_service.domain.terms import NOT_RATED, RATINGS
+from cds_service.interchange import read_facts
 from cds_service.knowledge import Knowledge, knowledge_at
 from cds_service.knowledge.site import Site
+from tests.cases_loader import Case, clinical_cases
 from tests.clinical.patients import (
     GUT,
     IN_SCOPE,
@@ -102,6 +105,15 @@ def test_an_order_blocked_for_safety_keeps_its_rating() -> None:
     assert found.blocked_by
     assert found.pama is not None
     assert found.pama.code == "appropriate"
+
+
+@pytest.mark.parametrize("case", clinical_cases(), ids=lambda case: case.id)
+def test_other_readings_are_read_as_the_assessment_is(case: Case) -> None:
+    """The scenario of each order, chosen without the rest of the assessment, is the one that is assessed."""
+    facts = read_facts(case.facts)
+    orders = tuple(Order(str(n), key, facts.order_intent) for n, key in enumerate(case.orders))
+    found = assess(facts, orders, KNOWLEDGE)
+    assert scenarios(facts, orders, KNOWLEDGE) == tuple(order.scenario for order in found.orders)
 
 
 # --- information that does not suffice --------------------------------------------------------------------------------
