@@ -44,7 +44,7 @@ def create_app(
     terminology = terminology or load_terminology()
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    parts = Parts(knowledge, terminology, today, new_id, PamaPlacement(settings.pama_placement))
+    parts = Parts(knowledge, terminology, today, new_id, PamaPlacement(settings.pama_placement), settings.draft_members)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]

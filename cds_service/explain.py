@@ -14,9 +14,10 @@ from rich.text import Text
 from cds_service.cards import wording
 from cds_service.consult import Consulted
 from cds_service.domain.facts import FACTS
-from cds_service.domain.findings import Assessment
+from cds_service.domain.findings import Assessment, PamaRating
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.site import shown
+from fhir_profiles.pama import RATING
 
 _COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
 
@@ -34,6 +35,7 @@ def print_assessment(console: Console, consulted: Consulted) -> None:
                 f"{wording.RATING[order.rating]} ({order.rating_rule})"
                 + (f"; suggested instead: {order.suggestion}" if order.suggestion else "")
                 + (f"; blocked by {', '.join(order.blocked_by)}" if order.blocked_by else "")
+                + _recorded(order.pama)
             )
         )
     console.print(_rules(assessment, knowledge))
@@ -49,6 +51,16 @@ def print_assessment(console: Console, consulted: Consulted) -> None:
         )
     for skipped in consulted.assessed.chart.skipped:
         console.print(Text(f"Unusable: {skipped.source}: {skipped.reason}"))
+
+
+def _recorded(pama: PamaRating | None) -> str:
+    """What may be recorded on the order, or what must be settled first."""
+    if pama is None:
+        return ""
+    if pama.code is not None:
+        return f"; recorded as {pama.code} ({pama.rule})"
+    needs = ", ".join((*map(wording.fact_name, pama.lacking), *((pama.question,) if pama.question else ())))
+    return f"; not recorded until settled: {needs} ({pama.rule})"
 
 
 def _facts(consulted: Consulted) -> Table:
@@ -120,7 +132,7 @@ def _site(knowledge: Knowledge) -> Table:
 def print_cards(console: Console, response: Mapping[str, Any]) -> None:
     """Cards as an EHR might show them."""
     if not response["cards"]:
-        console.print(Text("No card: there is nothing to say about this call."))
+        console.print(Text("No card: nothing deserves attention."))
     for card in response["cards"]:
         console.print(
             Panel(
@@ -134,3 +146,8 @@ def print_cards(console: Console, response: Mapping[str, Any]) -> None:
             console.print(Text(f"[ {suggestion['label']} ]", style="bold"))
             for action in suggestion["actions"]:
                 console.print(Text(f"    {action['type']}: {action['description']}"))
+    for action in response.get("systemActions") or response.get("extension", {}).get("systemActions", []):
+        order = action["resource"]
+        rating = next(item["valueCodeableConcept"] for item in order["extension"] if item["url"] == RATING)
+        code = rating["coding"][0]["code"]
+        console.print(Text(f"Recorded on {order['resourceType']}/{order['id']}: {code} ({rating['text']})"))

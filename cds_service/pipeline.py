@@ -36,6 +36,7 @@ class Parts:
 
     Attributes:
         placement: where in the answer the client looks for system actions.
+        draft_members: whether discovery has the members of the draft of CDS Hooks 3.0.
     """
 
     knowledge: Knowledge
@@ -43,6 +44,7 @@ class Parts:
     today: Callable[[], date]
     new_id: Callable[[], str]
     placement: PamaPlacement = PamaPlacement.STANDARD
+    draft_members: bool = False
 
 
 def answer(service: HookService, body: bytes, parts: Parts) -> Outcome:

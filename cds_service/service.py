@@ -102,6 +102,7 @@ class HookService:
         act: the same to system actions, which the client may apply unattended.
         acts: whether it does so at a site without being asked.
         kinds: topics of the cards it returns.
+        hook_version: version of the hook definition it follows.
     """
 
     id: str
@@ -116,3 +117,4 @@ class HookService:
     act: Callable[[Consultation], tuple[Action, ...]] = no_actions
     acts: Callable[[Site], bool] = lambda _: False
     kinds: tuple[str, ...] = ("appropriate-use", "contraindication", "duplicate-therapy")
+    hook_version: str = "1.0"

@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     pama_placement: Literal["standard", "argonaut", "both"] = Field(
         "standard", description="Where answers hold the ratings to be recorded: as CDS Hooks 2.0 or as Argonaut wants."
     )
+    draft_members: bool = Field(
+        default=False, description="Discovery says which versions it follows, as the draft of CDS Hooks 3.0 wants."
+    )
     demo: bool = Field(default=False, description="Open demo mode: no client authentication, loopback only.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")

@@ -31,4 +31,5 @@ SERVICE = HookService(
     respond=respond,
     subject=Subject.DISPATCHED,
     kinds=("guideline",),
+    hook_version="1.1",
 )

@@ -12,13 +12,14 @@ from flask import Blueprint, Response, request
 
 from cds_service.errors import BodyTooLarge, StoreError, UnknownService, UnsupportedMediaType
 from cds_service.issuing import Outcome, without_consult
-from cds_service.knowledge.site import Site
 from cds_service.observability import logger
 from cds_service.pipeline import Parts, answer, prefetch_templates
 from cds_service.protocol.configuration import OPTIONS, options
 from cds_service.service import HookService, no_actions
 from cds_service.store.base import CardRecord, ConsultRecord, Store
 
+_SPECIFICATION = "2.0.1"
+"""The version of CDS Hooks that is implemented (CH-019)."""
 _JSON = ("application/json", "application/fhir+json", "text/json")
 
 
@@ -26,7 +27,7 @@ def blueprint(services: tuple[HookService, ...], parts: Parts, store: Store, now
     """Discovery and one route for all services."""
     routes = Blueprint("cds_services", __name__)
     by_id = {service.id: service for service in services}
-    document = msgspec.json.encode(discovery(services, parts.knowledge.site))
+    document = msgspec.json.encode(discovery(services, parts))
 
     @routes.get("/cds-services")
     def discover() -> Response:
@@ -59,21 +60,24 @@ def _body() -> bytes:
     return data
 
 
-def discovery(services: tuple[HookService, ...], site: Site) -> dict[str, Any]:
+def discovery(services: tuple[HookService, ...], parts: Parts) -> dict[str, Any]:
     """The discovery document (CH-010 to CH-021)."""
-    return {"services": [_entry(service, site) for service in services]}
+    return {"services": [_entry(service, parts) for service in services]}
 
 
-def _entry(service: HookService, site: Site) -> Mapping[str, Any]:
-    return {
+def _entry(service: HookService, parts: Parts) -> Mapping[str, Any]:
+    records = None if service.act is no_actions else service.acts(parts.knowledge.site)
+    entry = {
         "hook": service.hook,
         "id": service.id,
         "title": service.title,
         "description": service.description,
         "usageRequirements": service.usage_requirements,
         "prefetch": dict(prefetch_templates(service)),
-        "extension": {OPTIONS: options(service.kinds, None if service.act is no_actions else service.acts(site))},
+        "extension": {OPTIONS: options(service.kinds, records)},
     }
+    draft = {"version": _SPECIFICATION, "hookVersion": service.hook_version}
+    return entry | (draft if parts.draft_members else {})
 
 
 def _json(body: bytes) -> Response:

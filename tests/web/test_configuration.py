@@ -57,6 +57,16 @@ def test_options_are_well_formed_and_unique(live: OverHttp) -> None:
             assert type(option.get("default", kind())) is kind
 
 
+def test_versions_are_told_only_where_they_are_asked_for(live: OverHttp, make_app: MakeApp) -> None:
+    """CH-019, CH-020, CH-180: members of draft 3.0 behind a switch, and nothing else changes."""
+    plain = live.request("GET", "/cds-services").json()["services"]
+    told = InProcess(make_app(draft_members=True)).request("GET", "/cds-services").json()["services"]
+    versions = {entry["hook"]: (entry.pop("version"), entry.pop("hookVersion")) for entry in told}
+    assert told == plain
+    assert set(versions.values()) == {("2.0.1", "1.0"), ("2.0.1", "1.1")}
+    assert versions["order-dispatch"] == ("2.0.1", "1.1")
+
+
 @pytest.mark.parametrize("hook", [service.hook for service in SERVICES])
 def test_every_kind_of_card_has_its_switch(hook: str, live: OverHttp, advertised: Advertised) -> None:
     """CR-001: each topic that a service sends is one of its options, and switched off there is no such card."""
