@@ -92,13 +92,16 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         if context.get(name) in (None, ""):
             raise InvalidRequest(f"context.{name} is missing; {hook} requires it.")
     defects += [f"CH-151 context.{name}" for name in CONTEXTS[hook].expected if not _text(context.get(name))]
+    drafts = _resources("draftOrders", context.get("draftOrders"), defects)
+    if hook == "order-sign":
+        defects += _incomplete(drafts)
     return HookRequest(
         hook=hook,
         hook_instance=instance,
         patient_id=_bare_id(context["patientId"], "Patient", "patientId", defects),
         encounter_id=_optional_id(context.get("encounterId"), defects),
         user_id=_text(context.get("userId")) or None,
-        drafts=_resources("draftOrders", context.get("draftOrders"), defects),
+        drafts=drafts,
         written=drafts_as_written(envelope.context),
         selections=_references("selections", context, hook),
         dispatched=_references("dispatchedOrders", context, hook),
@@ -196,6 +199,13 @@ def _resources(name: str, value: object, defects: list[str]) -> tuple[dict[str, 
     else:
         raise InvalidRequest(f"context.{name} is not a Bundle (CH-153).")
     return tuple(resource for resource in found if isinstance(resource, dict))
+
+
+def _incomplete(drafts: tuple[dict[str, Any], ...]) -> list[str]:
+    """Members without which an order that is signed is no order of R4, and cannot be given back with a rating."""
+    orders = [draft for draft in drafts if draft.get("resourceType") == "ServiceRequest"]
+    names = ("id", "status", "intent", "subject")
+    return [f"CH-158 draft order without {name}" for name in names if any(not order.get(name) for order in orders)]
 
 
 def _references(name: str, context: dict[str, Any], hook: str) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ def test_explain_tells_what_fired_and_what_nearly_fired(command: Command, monkey
         "SEL-10",
         "WHO 2019 NET-G2",
         "eus: usually not appropriate (R01-06)",
+        "recorded as not-appropriate (PAM-04)",
         "suggested instead: mri-abd-pel-wwo",
         "Rules that fired",
         "Rules that nearly fired",
@@ -229,11 +230,12 @@ def call(live: OverHttp, *arguments: str) -> Ran:
 
 
 def test_call_shows_the_cards_of_a_running_demo(live: OverHttp) -> None:
-    """The story's own hook is fired; its card and the suggestion that can be accepted are shown."""
+    """The story's own hook is fired; its card, the suggestion that can be accepted and what is recorded are shown."""
     ran = call(live, "--example", TAIL.slug)
     assert (ran.status, ran.err) == (0, "")
     assert "MRI abdomen/pelvis" in ran.out
     assert "[ " in ran.out
+    assert "Recorded on ServiceRequest/itl-sr-eus: not-appropriate (Usually not appropriate, as reported by" in ran.out
 
 
 def test_call_prints_the_response_as_json(live: OverHttp) -> None:

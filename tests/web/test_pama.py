@@ -14,6 +14,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from cds_service.errors import SiteError, StoreError
 from cds_service.store.base import ConsultRecord
@@ -366,10 +367,13 @@ def test_orders_that_are_no_imaging_are_left_alone(live: OverHttp, call: Json) -
 
 
 @pytest.mark.parametrize("name", ["id", "status", "intent", "subject"])
-def test_an_incomplete_draft_is_not_updated(name: str, live: OverHttp, call: Json) -> None:
-    """What is no R4 order as it stands, or names no patient, is not sent back to be stored unattended."""
+def test_an_incomplete_draft_is_not_updated(name: str, live: OverHttp, local: InProcess, call: Json) -> None:
+    """What is no R4 order as it stands, or names no patient, is not sent back to be stored; the operator can see why."""
     del drafts(call)[0][name]
     assert rated(answered(live, call)) == {}
+    with capture_logs() as lines:
+        answered(local, call)
+    assert [line["client_defects"] for line in lines] == [[f"CH-158 draft order without {name}"]]
 
 
 def test_drafts_that_share_an_id_are_not_updated(live: OverHttp, call: Json) -> None:
