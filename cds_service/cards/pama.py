@@ -12,12 +12,14 @@ from typing import Any
 from cds_service.cards import wording
 from cds_service.cards.markdown import section
 from cds_service.domain.findings import OrderAssessment, PamaRating
+from cds_service.domain.terms import APPROPRIATE_USE
 from cds_service.protocol.response import Action, Suggestion
 from cds_service.service import Consultation
 from fhir_profiles.pama import Rating, can_carry, extensions, with_rating
 from fhir_profiles.terminology import load_terminology
 
 _NO_CRITERION = "Not rated: no source available to this service covers this study"
+_APPROPRIATE_USE = "Appropriate by the criteria for SSTR PET, which are no ACR-style category"
 _DESCRIPTION = "Record the appropriateness rating on the order"
 
 
@@ -66,7 +68,8 @@ def _text(pama: PamaRating, consultation: Consultation) -> str:
         return _NO_CRITERION
     knowledge = consultation.knowledge
     reported = wording.reported_by(knowledge.rows[pama.criterion], knowledge)
-    text = f"{wording.RATING[pama.category].capitalize()}, {reported}"
+    words = _APPROPRIATE_USE if pama.category == APPROPRIATE_USE else wording.RATING[pama.category].capitalize()
+    text = f"{words}, {reported}"
     if consultation.assessment.limited_applicability:
         text += f". {knowledge.principles['RAT-06'].statement}"
     return text

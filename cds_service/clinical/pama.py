@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from cds_service.clinical import imaging
-from cds_service.clinical.assess import scenarios, with_fact
+from cds_service.clinical.assess import Reading, readings, with_fact
 from cds_service.clinical.contradictions import Assessed
 from cds_service.domain.facts import FACTS, Kind
 from cds_service.domain.findings import Order, OrderAssessment, PamaRating
-from cds_service.domain.terms import NOT_RATED
+from cds_service.domain.terms import APPROPRIATE_USE, NOT_RATED
 from cds_service.knowledge.model import Knowledge
 
 _INSUFFICIENT = "insufficient-data"
@@ -26,8 +26,8 @@ _DOMINANCE = "disease_dominance"
 _SHARE = "liver_tumour_share_percent"
 _TRACER_QUESTION = "the tracer is not stated"
 
-Readings = Mapping[str, tuple[tuple[str, ...], ...]]
-"""Other readings of the record by the fact that they read otherwise: the scenario of each order in each of them."""
+Others = Mapping[str, frozenset[Reading]]
+"""Other readings of one order, by the fact that they read otherwise."""
 
 
 def with_pama(assessed: Assessed, knowledge: Knowledge, unseen: Iterable[str] = ()) -> Assessed:
@@ -41,43 +41,49 @@ def with_pama(assessed: Assessed, knowledge: Knowledge, unseen: Iterable[str] = 
     base = assessed.assessment
     if not base.orders or not knowledge.pama:
         return assessed
-    readings = _readings(assessed, frozenset(unseen), knowledge)
+    asked = tuple(order.order for order in base.orders)
+    plain = readings(assessed.chart.facts, asked, knowledge)
+    others = {
+        fact: [readings(with_fact(assessed.chart.facts, fact, value), asked, knowledge) for value in values]
+        for fact, values in _doubtful(assessed, frozenset(unseen), knowledge).items()
+    }
     orders = tuple(
-        _rated(order, {fact: frozenset(r[number] for r in each) for fact, each in readings.items()}, knowledge)
+        _rated(
+            order, plain[number], {fact: frozenset(r[number] for r in each) for fact, each in others.items()}, knowledge
+        )
         for number, order in enumerate(base.orders)
     )
     return replace(assessed, assessment=replace(base, orders=orders))
 
 
-def _rated(order: OrderAssessment, others: Mapping[str, frozenset[str]], knowledge: Knowledge) -> OrderAssessment:
+def _rated(order: OrderAssessment, plain: Reading, others: Others, knowledge: Knowledge) -> OrderAssessment:
     """The order with what may be recorded on it and on the suggested one."""
     suggested = None
     if order.suggestion is not None:
         better = Order(order.order.id, order.suggestion, agent=knowledge.site_agent)
-        suggested = _settled(better, order.scenario, others, knowledge)
-    return replace(order, pama=_settled(order.order, order.scenario, others, knowledge), suggestion_pama=suggested)
+        suggested = _settled(better, plain, others, knowledge)
+    return replace(order, pama=_settled(order.order, plain, others, knowledge), suggestion_pama=suggested)
 
 
-def _settled(
-    order: Order, scenario: str, others: Mapping[str, frozenset[str]], knowledge: Knowledge
-) -> PamaRating | None:
+def _settled(order: Order, plain: Reading, others: Others, knowledge: Knowledge) -> PamaRating | None:
     """The rating, unless another reading of a fact leads to another code."""
-    found = _rating(order, scenario, knowledge)
+    found = _rating(order, plain, knowledge)
     if found is None or found.code is None:
         return found
     lacking = tuple(
-        fact for fact, names in others.items() if any(_code(order, name, knowledge) != found.code for name in names)
+        fact for fact, read in others.items() if any(_code(order, other, knowledge) != found.code for other in read)
     )
     return PamaRating(None, knowledge.pama[_NO_RATING].id, lacking=lacking) if lacking else found
 
 
-def _code(order: Order, scenario: str, knowledge: Knowledge) -> str | None:
-    found = _rating(order, scenario, knowledge)
+def _code(order: Order, reading: Reading, knowledge: Knowledge) -> str | None:
+    found = _rating(order, reading, knowledge)
     return found.code if found else None
 
 
-def _rating(order: Order, scenario: str, knowledge: Knowledge) -> PamaRating | None:
-    """The rating of a study in a scenario (PM-003 to PM-005)."""
+def _rating(order: Order, reading: Reading, knowledge: Knowledge) -> PamaRating | None:
+    """The rating of a study in one reading of the record (PM-003 to PM-005)."""
+    scenario = reading.scenario
     if scenario == imaging.OUT_OF_SCOPE:
         return None
     none = knowledge.pama[_NO_RATING].id
@@ -88,13 +94,16 @@ def _rating(order: Order, scenario: str, knowledge: Knowledge) -> PamaRating | N
     category, applied = imaging.rating(scenario, order.procedure, knowledge, order.agent)
     if category == NOT_RATED and imaging.candidates_differ(scenario, order.procedure, knowledge):
         return PamaRating(None, none, lacking=(_DOMINANCE,))
+    criterion = "" if category == NOT_RATED else applied.id
+    if category == NOT_RATED and order.procedure == imaging.SSTR_PET and reading.overlay:
+        category, criterion = APPROPRIATE_USE, reading.overlay
     row = knowledge.pama[category]
-    return PamaRating(row.code, row.id, category, "" if category == NOT_RATED else applied.id)
+    return PamaRating(row.code, row.id, category, criterion)
 
 
-def _readings(assessed: Assessed, unseen: frozenset[str], knowledge: Knowledge) -> Readings:
+def _doubtful(assessed: Assessed, unseen: frozenset[str], knowledge: Knowledge) -> dict[str, list[object]]:
+    """Other values that facts may have, as far as damage leaves them open."""
     chart, base = assessed.chart, assessed.assessment
-    orders = tuple(order.order for order in base.orders)
     damaged = {skipped.fact for skipped in chart.skipped if skipped.fact}
     values: dict[str, list[object]] = {
         fact: list(_possible(fact, knowledge))
@@ -105,10 +114,7 @@ def _readings(assessed: Assessed, unseen: frozenset[str], knowledge: Knowledge) 
     for alternative in chart.alternatives:
         if (alternative.fact, alternative.evidence) in told:
             values.setdefault(alternative.fact, []).append(alternative.value)
-    return {
-        fact: tuple(scenarios(with_fact(chart.facts, fact, value), orders, knowledge) for value in possible)
-        for fact, possible in values.items()
-    }
+    return values
 
 
 def _possible(fact: str, knowledge: Knowledge) -> Iterator[object]:

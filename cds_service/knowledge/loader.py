@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from cds_service.domain.facts import FACTS, FactSpec, Kind
-from cds_service.domain.terms import NAMES, ORDER_FACTS, ORDER_SIGNALS, RATINGS, SCENARIOS
+from cds_service.domain.terms import APPROPRIATE_USE, NAMES, ORDER_FACTS, ORDER_SIGNALS, RATINGS, SCENARIOS
 from cds_service.errors import KnowledgeError, SiteError
 from cds_service.knowledge import model as m
 from cds_service.knowledge.ranges import Range
@@ -411,7 +411,7 @@ def _pama(reader: _Reader) -> dict[str, m.PamaRow]:
             if category in found or bool(row.code) is not bool(category):
                 raise KnowledgeError(f"tables/pama.toml, row {row.id!r}: a category has one row and one code")
             found[category] = row
-    if set(found) != {"", *RATINGS}:
+    if set(found) != {"", APPROPRIATE_USE, *RATINGS}:
         raise KnowledgeError("tables/pama.toml: the categories are not exactly those of domain/terms.py")
     return found
 

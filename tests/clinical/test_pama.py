@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 
-from cds_service.clinical.assess import assess, scenarios
+from cds_service.clinical.assess import assess, readings
 from cds_service.clinical.contradictions import Assessed, assess_chart
 from cds_service.clinical.pama import with_pama
 from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Alternative, Evidence, Order, PamaRating, PatientFacts, Skipped, ValueRange
-from cds_service.domain.terms import NOT_RATED, RATINGS
+from cds_service.domain.terms import APPROPRIATE_USE, NOT_RATED, RATINGS
 from cds_service.interchange import read_facts
 from cds_service.knowledge import Knowledge, knowledge_at
 from cds_service.knowledge.site import Site
@@ -73,7 +73,8 @@ def code(chart: PatientFacts | Facts, order: str | Order, *, unseen: tuple[str, 
 
 def test_every_category_has_its_code() -> None:
     """PM-004: the mapping is what the documentation says, and complete."""
-    assert {category: row.code for category, row in KNOWLEDGE.pama.items() if category} == CODES
+    codes = {category: row.code for category, row in KNOWLEDGE.pama.items() if category}
+    assert codes == CODES | {APPROPRIATE_USE: "appropriate"}
     assert set(CODES) == set(RATINGS)
     assert KNOWLEDGE.pama[""].code is None
 
@@ -93,6 +94,27 @@ def test_a_study_that_no_source_rates_has_no_criteria(scenario: str) -> None:
     assert found == PamaRating("no-criteria-apply", "PAM-05", NOT_RATED)
 
 
+def test_criteria_for_sstr_pet_are_criteria() -> None:
+    """RAT-08: where no source rates SSTR PET but its own criteria support it, "no criteria apply" would be untrue."""
+    found = recorded(PATIENTS[GUT], "pet-ct-sstr")
+    assert found == PamaRating("appropriate", "PAM-07", APPROPRIATE_USE, "AUC-01b")
+    assert code(replace(PATIENTS[GUT], differentiation="poor"), "pet-ct-sstr") == "no-criteria-apply"
+    assert code(PATIENTS[GUT], MRI) == "no-criteria-apply"
+
+
+def test_a_reported_category_goes_before_the_criteria_for_sstr_pet() -> None:
+    """RAT-08: the two are never merged; where a source rates the study, its category is recorded."""
+    found = recorded(PANCREAS, "pet-ct-sstr")
+    assert found is not None
+    assert found.category == "usually-appropriate"
+
+
+def test_criteria_for_sstr_pet_must_hold_in_every_reading() -> None:
+    """In the gut they are for untreated tumours: with treatment unreadable, nothing is recorded."""
+    found = recorded(PATIENTS[GUT], "pet-ct-sstr", unseen=("prior_treatments",))
+    assert found == PamaRating(None, "PAM-06", lacking=("prior_treatments",))
+
+
 @pytest.mark.parametrize("procedure", sorted(KNOWLEDGE.procedures))
 def test_outside_the_scope_nothing_is_said(procedure: str) -> None:
     """PM-003: no rating, and no reason for a card either."""
@@ -109,11 +131,15 @@ def test_an_order_blocked_for_safety_keeps_its_rating() -> None:
 
 @pytest.mark.parametrize("case", clinical_cases(), ids=lambda case: case.id)
 def test_other_readings_are_read_as_the_assessment_is(case: Case) -> None:
-    """The scenario of each order, chosen without the rest of the assessment, is the one that is assessed."""
+    """Scenario and appropriate use, worked out without the rest of the assessment, are those that are assessed."""
     facts = read_facts(case.facts)
     orders = tuple(Order(str(n), key, facts.order_intent) for n, key in enumerate(case.orders))
     found = assess(facts, orders, KNOWLEDGE)
-    assert scenarios(facts, orders, KNOWLEDGE) == tuple(order.scenario for order in found.orders)
+    read = readings(facts, orders, KNOWLEDGE)
+    assert [each.scenario for each in read] == [order.scenario for order in found.orders]
+    for each in read:
+        if each.scenario == found.scenario:
+            assert bool(each.overlay) is (found.auc == "appropriate" and each.scenario != OUTSIDE)
 
 
 # --- information that does not suffice --------------------------------------------------------------------------------
@@ -152,7 +178,8 @@ def test_an_order_with_an_open_question_is_not_rated() -> None:
 def test_without_class_equivalence_the_tracer_must_be_stated(agent: str | None, expected: str | None) -> None:
     """RAT-07 switched off: a ligand the source does not name has no criteria; one that is not stated is a question."""
     strict = knowledge_at(Site(defaults={"sstr_class_equivalence": False}))
-    found = judged(PANCREAS, Order("1", "pet-ct-sstr", agent=agent), at=strict).assessment.orders[0].pama
+    unsupported = replace(PANCREAS, differentiation=None)  # the criteria for SSTR PET ask for well differentiated
+    found = judged(unsupported, Order("1", "pet-ct-sstr", agent=agent), at=strict).assessment.orders[0].pama
     assert found is not None
     assert found.code == expected
     assert bool(found.question) is (expected is None)

@@ -133,6 +133,15 @@ def test_a_limitation_travels_with_the_rating(live: OverHttp, advertised: Advert
     assert "with limitations" in value(order, RATING)["text"]
 
 
+def test_criteria_for_sstr_pet_are_recorded_without_a_category(live: OverHttp, advertised: Advertised) -> None:
+    """RAT-08: appropriate by criteria of their own, which are no ACR-style category; the text says whose they are."""
+    request = synthetic_request("suspected-insulinoma", "order-sign", advertised)
+    (order,) = rated(answered(live, request)).values()
+    assert codes(order) == ("appropriate",)
+    assert value(order, CRITERION).endswith("/AUC-06")
+    assert "no ACR-style category, as reported by" in value(order, RATING)["text"]
+
+
 def test_the_consult_id_is_the_one_in_the_store(make_app: MakeApp, tmp_path: Path, call: Json) -> None:
     """PM-009: unique per call, and the handle under which the call is recorded."""
     address = f"sqlite:///{tmp_path / 'consults.sqlite'}"
@@ -368,7 +377,7 @@ def test_orders_that_are_no_imaging_are_left_alone(live: OverHttp, call: Json) -
 
 @pytest.mark.parametrize("name", ["id", "status", "intent", "subject"])
 def test_an_incomplete_draft_is_not_updated(name: str, live: OverHttp, local: InProcess, call: Json) -> None:
-    """What is no R4 order as it stands, or names no patient, is not sent back to be stored; the operator can see why."""
+    """What is no R4 order as it stands, or names no patient, is not sent back to be stored; the log says why."""
     del drafts(call)[0][name]
     assert rated(answered(live, call)) == {}
     with capture_logs() as lines:
