@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import cache, partial
 from uuid import uuid4
 
 from flask import Flask
 
-from cds_service.domain.policy import PamaPlacement
+from cds_service.auth.gate import Fetcher, Gate
+from cds_service.clients import DEMO_CALLER, Caller, Client, PamaPlacement
+from cds_service.errors import SettingsError
+from cds_service.fhir.client import Read, read
+from cds_service.fhir.policy import ReadPolicy, read_policy
+from cds_service.http_client import get_bounded
 from cds_service.knowledge import Knowledge, knowledge_at, load_knowledge, load_site
 from cds_service.pipeline import Parts
 from cds_service.service import HookService
 from cds_service.settings import Settings, load_settings
 from cds_service.store.base import Store
+from cds_service.store.clients import ClientStore, open_clients
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
+from cds_service.store.pseudonym import patient_pseudonym
 from cds_service.store.sql import SqlStore
-from cds_service.web import demo, ops, problems
+from cds_service.web import access, cors, demo, edge, feedback, guideline, ops, problems
 from cds_service.web import services as cds_services
 from fhir_profiles.drafts import check_tracer
 from fhir_profiles.synthetic import synthetic_patients
@@ -32,8 +41,11 @@ def create_app(
     knowledge: Knowledge | None = None,
     terminology: Terminology | None = None,
     store: Store | None = None,
+    clients: ClientStore | None = None,
+    fetch: Fetcher = get_bounded,
     today: Callable[[], date] = date.today,
     new_id: Callable[[], str] = lambda: str(uuid4()),
+    read: Read = read,
 ) -> Flask:
     """The WSGI application.
 
@@ -41,19 +53,96 @@ def create_app(
         KnowledgeError, TerminologyError, SettingsError, StoreError: the service cannot start; the message says why.
     """
     settings = settings or load_settings()
+    require_public_url(settings)
     terminology = terminology or load_terminology()
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    parts = Parts(knowledge, terminology, today, new_id, PamaPlacement(settings.pama_placement), settings.draft_members)
-    app = Flask(__name__)
+    shared = Parts(
+        knowledge,
+        terminology,
+        today,
+        new_id,
+        settings.public_base,
+        policy_of(settings),
+        read,
+        PamaPlacement(settings.pama_placement),
+        settings.draft_members,
+    )
+    parts_for = _parts_by_client(shared)
+    pseudonym = partial(patient_pseudonym, hash_key(settings, store))
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    edge.register(app, settings)
     problems.register(app)
-    app.register_blueprint(cds_services.blueprint(services, parts, store, lambda: datetime.now(UTC)))
+    for client in _admit(app, settings, clients, fetch):
+        parts_for(Caller(client))
+    app.register_blueprint(cds_services.blueprint(services, parts_for, store, now, pseudonym))
+    app.register_blueprint(feedback.blueprint(services, store, now, comments=settings.store_comments))
     app.register_blueprint(ops.blueprint(knowledge, store))
+    app.register_blueprint(guideline.blueprint(knowledge, today, settings.public_base))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
+    store.release()
     return app
+
+
+def require_public_url(settings: Settings) -> None:
+    """Refuse to run for others without the address tokens are issued for.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if not settings.demo and settings.public_url is None:
+        raise SettingsError(
+            "PNET_CDS_PUBLIC_URL: needed to check the tokens of clients, such as https://cds.example.org; "
+            "to try the service without clients: pnet-cds serve --demo"
+        )
+
+
+def _parts_by_client(shared: Parts) -> Callable[[Caller], Parts]:
+    """What the call of a client is answered with: what all share, but for its site, FHIR servers and placement.
+
+    A site file that cannot be used raises SiteError: the call fails rather than being answered by another policy.
+    """
+
+    @cache
+    def parts_of(site_file: str | None, fhir_servers: tuple[str, ...], placement: PamaPlacement) -> Parts:
+        knowledge = knowledge_for(site_file, shared.terminology) if site_file else shared.knowledge
+        policy = shared.policy.only(fhir_servers) if fhir_servers else shared.policy
+        return replace(shared, knowledge=knowledge, policy=policy, placement=placement)
+
+    def parts_for(caller: Caller) -> Parts:
+        placement = shared.placement if caller is DEMO_CALLER else caller.client.pama
+        return parts_of(caller.client.site_file, caller.client.fhir_servers, placement)
+
+    return parts_for
+
+
+def _admit(app: Flask, settings: Settings, clients: ClientStore | None, fetch: Fetcher) -> tuple[Client, ...]:
+    """Open the demo to everybody, and anything else to registered clients only; these are returned."""
+    if settings.demo:
+        access.open_to_everybody(app)
+        cors.allow_everybody(app)
+        return ()
+    clients = clients or open_clients(settings.database_url)
+    registered = tuple(found for found in clients.all() if found.client.enabled)
+    if not any(found.keys or found.fetches for found in registered):
+        raise SettingsError("No client with a key is registered, so nobody could call: pnet-cds client add --help")
+    clients.release()
+    gate = Gate(clients, fetch, lambda: datetime.now(UTC), settings.token_skew_seconds)
+    access.protect(app, gate, settings.public_url or "", settings.rate_limit, settings.rate_limit_storage)
+    cors.allow_clients(app, clients.origins)
+    return tuple(found.client for found in registered)
+
+
+def hash_key(settings: Settings, store: Store) -> bytes:
+    """The key of the patient hashes: the site's own or, without one, a random one the store keeps."""
+    return settings.hash_key.get_secret_value().encode() if settings.hash_key else store.pseudonym_key()
 
 
 def knowledge_for(site_file: str, terminology: Terminology) -> Knowledge:
@@ -68,6 +157,24 @@ def knowledge_for(site_file: str, terminology: Terminology) -> Knowledge:
     knowledge = knowledge_at(site)
     check_tracer(knowledge.order_writing, terminology)
     return knowledge
+
+
+def policy_of(settings: Settings) -> ReadPolicy:
+    """The FHIR servers that may be read, as configured.
+
+    Raises:
+        SettingsError: a server or a range of addresses cannot be used.
+    """
+    return read_policy(
+        servers=settings.fhir_servers,
+        open_servers=settings.fhir_open_servers,
+        networks=settings.fhir_networks,
+        any_loopback=settings.demo,
+        seconds=settings.fhir_seconds,
+        max_pages=settings.fhir_max_pages,
+        max_bytes=settings.fhir_max_bytes,
+        ca_file=settings.fhir_ca_file,
+    )
 
 
 def open_store(settings: Settings) -> Store:

@@ -1,4 +1,4 @@
-"""The command line: ``pnet-cds serve | assess | explain | call | check``."""
+"""The command line: ``pnet-cds serve | assess | explain | call | check``, and the groups of ``commands``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from rich.console import Console
 
 from cds_service import __version__
 from cds_service.checks import find_problems, overdue
+from cds_service.commands.audit import audit
+from cds_service.commands.client import client
+from cds_service.commands.db import db
+from cds_service.commands.feedback import feedback
 from cds_service.consult import Consulted, from_bundle, from_facts
 from cds_service.errors import FactsError, PnetCdsError
 from cds_service.explain import print_assessment, print_cards
@@ -20,6 +24,7 @@ from cds_service.http_client import get_json, post_json
 from cds_service.installation import check_installation
 from cds_service.knowledge import Knowledge
 from cds_service.observability import configure_logging
+from cds_service.proof import Proof, proving
 from cds_service.settings import Settings, load_settings
 from fhir_profiles.terminology import load_terminology
 
@@ -35,31 +40,29 @@ def cli() -> None:
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=int, help="Port to listen on.")
 def serve(demo: bool | None, host: str | None, port: int | None) -> None:
-    """Run the service. Without --demo it refuses to start until client authentication is configured."""
+    """Run the service for registered clients (pnet-cds client add), or with --demo for everybody on this machine."""
     from cds_service.app import create_app  # noqa: PLC0415 - the web parts load only when they serve
     from cds_service.server import Server  # noqa: PLC0415
 
     check_installation()
     settings = load_settings(demo=demo, host=host, port=port)
     configure_logging(settings.log_level)
-    _refuse_open_service(settings)
+    _refuse_open_network(settings)
     app = create_app(settings)
     _banner(settings)
     Server(app, settings).run()
 
 
-def _refuse_open_service(settings: Settings) -> None:
-    if not settings.demo:
-        raise click.ClickException(
-            "Client authentication is not part of this version, so the service starts in demo mode only: "
-            "pnet-cds serve --demo"
-        )
-    if settings.host not in ("127.0.0.1", "localhost", "::1"):
+def _refuse_open_network(settings: Settings) -> None:
+    if settings.demo and settings.host not in ("127.0.0.1", "localhost", "::1"):
         raise click.ClickException("Demo mode is open to everybody and listens on loopback only; leave --host out.")
 
 
 def _banner(settings: Settings) -> None:
     base = f"http://{settings.host}:{settings.port}"
+    if not settings.demo:
+        click.echo(f"pnet-cds {__version__} listens at {base} for registered clients of {settings.public_url}.")
+        return
     click.echo(
         f"""
 pnet-cds {__version__} is starting in DEMO mode at {base}
@@ -74,7 +77,7 @@ or, to read the card as a person would:
 
   .venv/bin/pnet-cds call --example incidental-tail-lesion
 
-What there is:  {base}/cds-services   {base}/demo/patients   {base}/readyz
+What there is:  {base}/cds-services   {base}/guideline   {base}/demo/patients   {base}/readyz
 Stop with Ctrl-C.
 """
     )
@@ -155,9 +158,10 @@ def explain(facts: str | None, bundle: str | None, order: tuple[str, ...], as_of
     """Print the same for people: facts with evidence, rules that fired, rules that nearly fired and on what."""
     console = Console()
     failed = False
-    for result in _consultations(facts, bundle, order, as_of.date() if as_of else date.today(), site):
+    day = as_of.date() if as_of else date.today()
+    for result in _consultations(facts, bundle, order, day, site):
         if isinstance(result, Consulted):
-            print_assessment(console, result)
+            print_assessment(console, result, day)
         else:
             failed = True
             console.print(f"{result[0] or 'input'}: {result[1]}", markup=False)
@@ -185,10 +189,14 @@ def call(slug: str, hook: str | None, url: str, as_json: bool) -> None:
 
 
 @cli.command()
+@click.option("--quick", is_flag=True, help="Leave out the proof of the tables, which takes about twenty seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @_site
-def check(as_json: bool, site: str) -> None:
-    """Check installation, guideline tables, code tables and what is written. Exit status 1 if anything is wrong."""
+def check(quick: bool, as_json: bool, site: str) -> None:
+    """Check installation, guideline tables, code tables and what is written, and prove that the tables hold together.
+
+    Exit status 1 if anything is wrong.
+    """
     check_installation()
     knowledge, terminology = _knowledge(site), load_terminology()
     problems = find_problems(knowledge, terminology)
@@ -202,9 +210,7 @@ def check(as_json: bool, site: str) -> None:
         "past_review": overdue(knowledge, date.today()),
         "problems": problems,
     }
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
+    if not as_json:
         click.echo(
             f"knowledge {knowledge.version} ({knowledge.hash}): {result['rows']} rows for {result['rules']} rules\n"
             f"every row cites one of {result['sources']} sources\n"
@@ -214,7 +220,27 @@ def check(as_json: bool, site: str) -> None:
         )
         for problem in problems:
             click.echo(f"  {problem}")
-    sys.exit(int(bool(problems)))
+    proofs = _proofs(knowledge, quick, shown=not as_json)
+    if as_json:
+        result["proofs"] = None if quick else [proof.as_object() for proof in proofs]
+        click.echo(json.dumps(result))
+    sys.exit(int(bool(problems) or any(proof.counter_examples for proof in proofs)))
+
+
+def _proofs(knowledge: Knowledge, quick: bool, shown: bool) -> list[Proof]:
+    """Prove the tables, saying each property as soon as it is tried."""
+    proofs: list[Proof] = []
+    for proof in () if quick else proving(knowledge.on(date.today())):
+        proofs.append(proof)
+        if shown:
+            click.echo(str(proof))
+            for example in proof.counter_examples:
+                click.echo("  does not hold for\n" + "".join(f"    {line}\n" for line in example.lines()))
+    return proofs
+
+
+for group in (audit, client, db, feedback):
+    cli.add_command(group)
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from cds_service.clinical.contradictions import Assessed, assess_chart
 from cds_service.clinical.pama import with_pama
-from cds_service.domain.findings import PatientFacts
+from cds_service.clinical.whatif import would_change
+from cds_service.domain.findings import PatientFacts, WhatIf
 from cds_service.errors import FactsError
 from cds_service.interchange import assessment_object, read_facts, read_orders
 from cds_service.knowledge.model import Knowledge
@@ -26,9 +27,13 @@ class Consulted:
     assessed: Assessed
     knowledge: Knowledge
 
+    def what_if(self) -> WhatIf:
+        """What would change the answer."""
+        return would_change(self.assessed.chart.facts, self.assessed.assessment, self.knowledge)
+
     def as_object(self) -> dict[str, Any]:
         """The assessment object, led by the id when there is one."""
-        shown = assessment_object(self.assessed.assessment, self.assessed.chart, self.knowledge)
+        shown = assessment_object(self.assessed.assessment, self.assessed.chart, self.knowledge, self.what_if())
         return ({"id": self.id} if self.id is not None else {}) | shown
 
 

@@ -54,6 +54,46 @@ class StoreError(PnetCdsError):
     slug = "store-unavailable"
 
 
+class ClientInvalid(PnetCdsError):
+    """The registration of a client, or a file with its keys, cannot be used (command line)."""
+
+    slug = "client-invalid"
+
+
+class Unauthenticated(PnetCdsError):
+    """The call does not prove which registered client it comes from.
+
+    Attributes:
+        reason: a slug for the log; the answer never carries it (CH-137).
+    """
+
+    slug = "unauthenticated"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("Not authenticated.")
+        self.reason = reason
+
+
+class NotPermitted(PnetCdsError):
+    """The client is known, but not registered for the service it calls."""
+
+    slug = "service-not-permitted"
+
+
+class RateLimited(PnetCdsError):
+    """More calls in a time than agreed.
+
+    Attributes:
+        retry_after: seconds until the next call is answered.
+    """
+
+    slug = "rate-limited"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class FactsError(PnetCdsError):
     """Plain facts given on the command line do not fit the vocabulary."""
 

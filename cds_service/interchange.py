@@ -12,6 +12,7 @@ from typing import Any
 from cds_service.domain.facts import FACTS, Facts, FactSpec, Kind, TumourGrowth
 from cds_service.domain.findings import (
     Assessment,
+    Change,
     Conflict,
     Evidence,
     Order,
@@ -19,9 +20,12 @@ from cds_service.domain.findings import (
     PamaRating,
     PatientFacts,
     Stage,
+    WhatIf,
+    WouldChange,
 )
 from cds_service.errors import FactsError
 from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.ranges import Range
 
 UNKNOWN = "unknown"
 
@@ -109,7 +113,9 @@ def read_orders(given: Any, facts: Facts, knowledge: Knowledge) -> tuple[Order, 
     )
 
 
-def assessment_object(assessment: Assessment, chart: PatientFacts, knowledge: Knowledge) -> dict[str, Any]:
+def assessment_object(
+    assessment: Assessment, chart: PatientFacts, knowledge: Knowledge, what_if: WhatIf
+) -> dict[str, Any]:
     """The assessment as JSON. Absent knowledge is ``null`` or an empty list here; nothing is guessed."""
     facts = assessment.facts
     return {
@@ -141,12 +147,15 @@ def assessment_object(assessment: Assessment, chart: PatientFacts, knowledge: Kn
         },
         "markers": dict(assessment.markers),
         "eligibility": dict(assessment.eligibility),
+        "would_change": [_would_change(entry) for entry in what_if.entries],
+        "would_change_unexamined": list(what_if.unexamined),
         "conflicts": [_conflict(conflict) for conflict in assessment.conflicts],
         "unusable": [
             {"source": skipped.source, "reason": skipped.reason} | ({"fact": skipped.fact} if skipped.fact else {})
             for skipped in chart.skipped
         ],
         "unavailable": list(chart.unavailable),
+        "unavailable_reasons": {key: str(chart.lacks[key]) for key in chart.unavailable if key in chart.lacks},
         "facts": {
             name: {"value": plain(value)} | _evidence(chart.evidence.get(name, ()))
             for name in FACTS
@@ -238,6 +247,7 @@ def evidence_object(item: Evidence) -> dict[str, Any]:
 def _conflict(conflict: Conflict) -> dict[str, Any]:
     return {
         "fact": conflict.fact,
+        **({"other_fact": conflict.other_fact} if conflict.other_fact else {}),
         "value": plain(conflict.value),
         "other_value": plain(conflict.other_value),
         "chosen": [evidence_object(item) for item in conflict.chosen],
@@ -255,3 +265,23 @@ def _rule(rule: str, assessment: Assessment, knowledge: Knowledge) -> dict[str, 
     cited = list(dict.fromkeys(cite for row in rows for cite in row.cite))
     own = [row.id for row in rows if row.id != rule]
     return {"id": rule} | ({"rows": own} if own else {}) | {"cite": cited}
+
+
+def _would_change(entry: WouldChange) -> dict[str, Any]:
+    return {
+        "fact": entry.fact,
+        "values": [_limits(value) if isinstance(value, Range) else plain(value) for value in entry.values],
+        "example": plain(entry.example),
+        "level": entry.level,
+        "changes": [_change(change) for change in entry.changes],
+    }
+
+
+def _limits(limits: Range) -> dict[str, Any]:
+    named = ((name, getattr(limits, name)) for name in ("above", "at_least", "below", "at_most"))
+    return {name: plain(limit) for name, limit in named if limit is not None}
+
+
+def _change(change: Change) -> dict[str, Any]:
+    shown = {"what": change.what, "order": change.order, "about": change.about}
+    return {name: value for name, value in shown.items() if value} | {"from": change.before, "to": change.after}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cds_service.domain.findings import Assessment
-from cds_service.domain.policy import PamaPlacement
+from cds_service.clients import PamaPlacement
+from cds_service.domain.findings import Assessment, WhatIf
 from cds_service.interchange import assessment_object
 from cds_service.protocol.request import HookRequest
 from cds_service.protocol.response import Action, Card, action_object, card_object
@@ -30,20 +30,33 @@ class IssuedCard:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The answer to a call, and what is recorded about it."""
+    """The answer to a call, and what is recorded about it.
+
+    Attributes:
+        patient_id, fhir_server: whom the call was about; recorded as a keyed hash only.
+    """
 
     consult_id: str
     body: dict[str, Any]
     cards: tuple[IssuedCard, ...] = ()
     assessment: Assessment | None = None
     skipped: int = 0
-    unavailable: tuple[str, ...] = ()
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    """Inputs that could not be had in full, and why."""
     defects: tuple[str, ...] = ()
+    patient_id: str = ""
+    fhir_server: str = ""
 
 
 def nothing_to_say(request: HookRequest, new_id: Callable[[], str]) -> Outcome:
     """There is nothing to say about this call."""
-    return Outcome(new_id(), {"cards": []}, defects=request.defects)
+    return Outcome(
+        new_id(),
+        {"cards": []},
+        defects=request.defects,
+        patient_id=request.patient_id,
+        fhir_server=request.fhir_server,
+    )
 
 
 def issue(
@@ -56,7 +69,8 @@ def issue(
 ) -> Outcome:
     """Give cards and suggestions their identifiers and put the response together."""
     issued = tuple(IssuedCard(new_id(), tuple(new_id() for _ in card.suggestions), card) for card in cards)
-    assessment = assessment_object(consultation.assessment, consultation.chart, consultation.knowledge)
+    what_if = consultation.what_if() if cards else WhatIf()  # a silent answer does not pay for it
+    assessment = assessment_object(consultation.assessment, consultation.chart, consultation.knowledge, what_if)
     body: dict[str, Any] = {
         "cards": [card_object(item.card, item.uuid, item.suggestions) for item in issued],
         "extension": {ASSESSMENT: without_empty(assessment)},
@@ -68,8 +82,10 @@ def issue(
         cards=issued,
         assessment=consultation.assessment,
         skipped=len(consultation.chart.skipped),
-        unavailable=consultation.chart.unavailable,
+        unavailable=consultation.chart.lacks,
         defects=request.defects,
+        patient_id=request.patient_id,
+        fhir_server=request.fhir_server,
     )
 
 
@@ -81,16 +97,33 @@ def _place(actions: list[dict[str, Any]], body: dict[str, Any], placement: PamaP
         body["extension"][_ACTIONS] = actions
 
 
-def without_consult(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer without ratings, for when the consult they name could not be recorded."""
-    bare = {name: value for name, value in body.items() if name != _ACTIONS}
-    if "extension" in bare:
-        bare["extension"] = {name: value for name, value in bare["extension"].items() if name != _ACTIONS}
-    for card in bare["cards"]:
-        for suggestion in card.get("suggestions", ()):
-            for action in suggestion["actions"]:
-                action.get("resource", {}).pop("extension", None)
+def unrecorded(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer for when it could not be recorded: the same advice without any identifier that would lead nowhere.
+
+    Cards and suggestions lose their optional ``uuid`` (so no feedback is sent on them); ratings, which carry the
+    identifier of the consult, are left out wherever they are.
+    """
+    left = {name: value for name, value in body.items() if name != _ACTIONS}
+    if "extension" in left:
+        left["extension"] = {name: value for name, value in left["extension"].items() if name != _ACTIONS}
+    return {**left, "cards": [_anonymous(card) for card in body["cards"]]}
+
+
+def _anonymous(card: dict[str, Any]) -> dict[str, Any]:
+    bare = {name: value for name, value in card.items() if name != "uuid"}
+    if "suggestions" in bare:
+        bare["suggestions"] = [
+            {n: v for n, v in item.items() if n != "uuid"} | {"actions": list(map(_unrated, item["actions"]))}
+            for item in bare["suggestions"]
+        ]
     return bare
+
+
+def _unrated(action: dict[str, Any]) -> dict[str, Any]:
+    """The action without the rating of the order it creates."""
+    if "resource" not in action:
+        return action
+    return {**action, "resource": {name: value for name, value in action["resource"].items() if name != "extension"}}
 
 
 def without_empty(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """One call from start to end. Read this first.
 
-    body ─► request ─► drafts ─► prefetch ─► facts ─► assessment ─► cards and ratings ─► response
+    body ─► request ─► drafts ─► prefetch (what it lacks: FHIR server) ─► facts ─► assessment ─► cards ─► response
 
 Each step is a function of another room; nothing is decided here but their order and when there is nothing to say.
 """
@@ -8,24 +8,30 @@ Each step is a function of another room; nothing is decided here but their order
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cache, partial
 
+from cds_service.clients import DEMO_CALLER, Caller, PamaPlacement
 from cds_service.clinical.contradictions import assess_chart
 from cds_service.clinical.pama import with_pama
+from cds_service.clinical.whatif import would_change
 from cds_service.domain.findings import DraftOrder, PatientFacts
-from cds_service.domain.policy import PamaPlacement
+from cds_service.domain.terms import LACK_WORDS
 from cds_service.errors import PrefetchMissing
+from cds_service.fhir.client import Read, read
+from cds_service.fhir.fallback import complete
+from cds_service.fhir.policy import ReadPolicy
 from cds_service.fhir.prefetch import Received, State, receive
 from cds_service.issuing import Outcome, issue, nothing_to_say
 from cds_service.knowledge.model import Knowledge
-from cds_service.protocol.configuration import wanted, wants_records
+from cds_service.protocol.configuration import wanted_cards, wants_records
 from cds_service.protocol.request import HookRequest, parse_request
 from cds_service.service import Booking, Consultation, HookService, Input, Subject
 from cds_service.subjects import Orders, held_in_chart, named_in_call
 from fhir_profiles.facts import read_chart
 from fhir_profiles.inputs import INPUTS, facts_held_in, quick_tests
-from fhir_profiles.orders import indications, planned_studies, with_history
+from fhir_profiles.orders import indications, planned_studies, requested_concepts, with_history
 from fhir_profiles.terminology import Terminology
 from fhir_profiles.versions import refuse_older_versions
 
@@ -35,6 +41,9 @@ class Parts:
     """What a call is answered with; every part can be replaced.
 
     Attributes:
+        public_url: base URL under which clients reach the service; empty when it is not known.
+        policy: which FHIR servers may be read for the caller; nothing is read unless it says so.
+        read: how they are read.
         placement: where in the answer the client looks for system actions.
         draft_members: whether discovery has the members of the draft of CDS Hooks 3.0.
     """
@@ -43,12 +52,15 @@ class Parts:
     terminology: Terminology
     today: Callable[[], date]
     new_id: Callable[[], str]
+    public_url: str = ""
+    policy: ReadPolicy = field(default_factory=ReadPolicy)
+    read: Read = read
     placement: PamaPlacement = PamaPlacement.STANDARD
     draft_members: bool = False
 
 
-def answer(service: HookService, body: bytes, parts: Parts) -> Outcome:
-    """Answer one call to one service.
+def answer(service: HookService, body: bytes, parts: Parts, caller: Caller = DEMO_CALLER) -> Outcome:
+    """Answer one call of a client to one service.
 
     Raises:
         RequestError: the call cannot be answered as it came in.
@@ -57,7 +69,9 @@ def answer(service: HookService, body: bytes, parts: Parts) -> Outcome:
     orders = named_in_call(service, request, parts.terminology)
     if service.subject is Subject.DRAFTS and not orders.subjects:
         return nothing_to_say(request, parts.new_id)
-    received = receive(request.prefetch, _inputs(service), quick_tests(parts.terminology))
+    inputs, wanted = _inputs(service), quick_tests(parts.terminology)
+    received = receive(request.prefetch, inputs, wanted)
+    received = complete(received, request, inputs, wanted, parts.policy, parts.read)
     _require(service, received)
     refuse_older_versions(received.resources)
     orders, bookings = held_in_chart(service, request, received, orders, parts.terminology)
@@ -66,8 +80,8 @@ def answer(service: HookService, body: bytes, parts: Parts) -> Outcome:
     chart = _chart(request, orders.all, received, service, parts)
     if chart.deceased or (not chart.nen_evidence and chart.facts.nen_status is not None):
         return nothing_to_say(request, parts.new_id)
-    consultation = _consult(request, orders, bookings, chart, received, parts)
-    cards = wanted(service.respond(consultation), request.configuration) if chart.nen_evidence else ()
+    consultation = _consult(request, orders, bookings, chart, received, parts, caller)
+    cards = wanted_cards(service.respond(consultation), request.configuration) if chart.nen_evidence else ()
     records = wants_records(request.configuration, service.acts(parts.knowledge.site))
     actions = service.act(consultation) if chart.nen_evidence and records else ()
     return issue(cards, actions, consultation, request, parts.new_id, parts.placement)
@@ -80,6 +94,7 @@ def _consult(
     chart: PatientFacts,
     received: Received,
     parts: Parts,
+    caller: Caller,
 ) -> Consultation:
     """Assess the chart and put together what a hook may choose from."""
     ordered = with_history(orders.all, chart.days_since)
@@ -97,8 +112,12 @@ def _consult(
         subjects=len(orders.subjects),
         drafted=frozenset(draft.order.procedure for draft in ordered if draft.order.procedure),
         failed=tuple(key for key, state in received.states.items() if state is State.ERROR),
-        planned=planned_studies(received.resources, parts.terminology),
+        planned=planned_studies(received.resources, request.patient_id, parts.terminology),
         bookings=bookings,
+        caller=caller,
+        public_url=parts.public_url,
+        requested=requested_concepts((*received.resources, *request.drafts), parts.terminology),
+        what_if=cache(partial(would_change, assessed.chart.facts, assessed.assessment, knowledge)),
         consult_id=parts.new_id(),
         written=request.written,
     )
@@ -118,7 +137,7 @@ def _require(service: HookService, received: Received) -> None:
     templates = prefetch_templates(service)
     lacking = [key for key in service.required if received.states[key] in (State.ABSENT, State.ERROR)]
     if lacking:
-        named = ", ".join(f"{key} ({templates[key]})" for key in lacking)
+        named = ", ".join(f"{key} ({templates[key]}; {LACK_WORDS[received.lacks[key]]})" for key in lacking)
         raise PrefetchMissing(f"Needed to answer safely, but neither prefetched nor readable: {named}.")
 
 
@@ -129,7 +148,7 @@ def _chart(
     service: HookService,
     parts: Parts,
 ) -> PatientFacts:
-    return read_chart(
+    chart = read_chart(
         received.resources,
         patient_id=request.patient_id,
         encounter_id=request.encounter_id,
@@ -142,3 +161,4 @@ def _chart(
         indications=indications(drafts, parts.terminology),
         damaged=tuple(received.skipped),
     )
+    return replace(chart, lacks=received.lacks)

@@ -1,4 +1,4 @@
-"""Runs the application under gunicorn, one process with a few threads."""
+"""Runs the application under gunicorn: a few processes with a few threads each."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from gunicorn.app.base import BaseApplication
 from cds_service.settings import Settings
 
 _TIMEOUT_SECONDS = 60
+_LONGEST_HEADER_BYTES = 32 * 1024
+"""Longer than any token that is accepted, so that one that is too long gets the answer every refused token gets."""
 
 
 class Server(BaseApplication):
@@ -24,11 +26,12 @@ class Server(BaseApplication):
         """Set what the deployment decides."""
         options: dict[str, Any] = {
             "bind": f"{self._settings.host}:{self._settings.port}",
-            "workers": 1,
+            "workers": self._settings.workers,
             "worker_class": "gthread",
             "threads": self._settings.threads,
             "timeout": _TIMEOUT_SECONDS,
             "loglevel": "warning",
+            "limit_request_field_size": _LONGEST_HEADER_BYTES,
         }
         for name, value in options.items():
             self.cfg.set(name, value)

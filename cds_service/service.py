@@ -9,7 +9,8 @@ from enum import StrEnum
 
 import msgspec
 
-from cds_service.domain.findings import Assessment, DraftOrder, PatientFacts
+from cds_service.clients import DEMO_CALLER, Caller
+from cds_service.domain.findings import Assessment, DraftOrder, PatientFacts, WhatIf
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.site import Site
 from cds_service.protocol.response import Action, Card
@@ -66,6 +67,10 @@ class Consultation:
         failed: inputs the EHR reported an error for.
         planned: procedure keys of imaging that is already ordered.
         bookings: proposed appointments for imaging.
+        caller: the client that asks, with its settings.
+        public_url: base URL under which clients reach this service; empty when it is not known.
+        requested: concepts of everything that is drafted or on order, imaging or not.
+        what_if: what would change the answer; worked out when it is first asked for.
         consult_id: UUID under which the call is recorded.
         written: draft orders as they were written, by reference.
     """
@@ -82,6 +87,10 @@ class Consultation:
     failed: tuple[str, ...] = ()
     planned: frozenset[str] = frozenset()
     bookings: tuple[Booking, ...] = ()
+    caller: Caller = DEMO_CALLER
+    public_url: str = ""
+    requested: frozenset[str] = frozenset()
+    what_if: Callable[[], WhatIf] = WhatIf
     consult_id: str = ""
     written: Mapping[str, msgspec.Raw] = field(default_factory=dict)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cds_service.addresses import base_url, rate
 from cds_service.errors import SettingsError
 
 
@@ -22,7 +23,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Largest request body, in bytes.")
     site_file: str = Field("", description="Site policy (TOML); empty for none.")
     pama_placement: Literal["standard", "argonaut", "both"] = Field(
-        "standard", description="Where answers hold the ratings to be recorded: as CDS Hooks 2.0 or as Argonaut wants."
+        "standard", description="Demo mode: where answers hold the ratings to be recorded; a client has its own."
     )
     draft_members: bool = Field(
         default=False, description="Discovery says which versions it follows, as the draft of CDS Hooks 3.0 wants."
@@ -31,7 +32,47 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
     threads: int = Field(4, ge=1, le=64, description="Threads that answer calls.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that answer calls, each with its own threads.")
+    public_url: str | None = Field(
+        None, description="Address clients call; tokens must be issued for it, and links on cards lead to it."
+    )
+    token_skew_seconds: int = Field(60, ge=0, le=300, description="How far clocks of clients may be off, in seconds.")
+    rate_limit: str = Field("600/minute", description="Calls allowed per client, or per address without one.")
+    rate_limit_storage: str = Field("memory://", description="Where calls are counted: memory:// or a redis:// URL.")
+    trusted_proxies: int = Field(0, ge=0, le=5, description="Proxies in front whose X-Forwarded headers are believed.")
+    hash_key: SecretStr | None = Field(
+        None, min_length=16, description="Secret key of the patient hashes; unset: a random one the store keeps."
+    )
+    store_comments: bool = Field(default=False, description="Keep clinicians' own words in feedback.")
+    retention_days: int = Field(
+        0, ge=0, le=99_999, description="Age in days at which db purge deletes; 0 keeps everything."
+    )
+    fhir_servers: str = Field("", description="FHIR servers that may be read with a call's token: base URLs.")
+    fhir_open_servers: str = Field("", description="FHIR servers that may be read without a token: base URLs.")
+    fhir_networks: str = Field("", description="Ranges of addresses, not public, where FHIR servers may be.")
+    fhir_ca_file: str = Field("", description="Certificate authorities to trust for FHIR servers; a PEM file.")
+    fhir_seconds: float = Field(3.0, gt=0, le=30, description="Time for all reads of one call together.")
+    fhir_max_pages: int = Field(100, ge=1, description="Most pages read for one input.")
+    fhir_max_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Most bytes read in one call, decompressed.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
+
+    @field_validator("public_url")
+    @classmethod
+    def _base(cls, given: str | None) -> str | None:
+        return None if given is None else base_url(given)
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _rate(cls, given: str) -> str:
+        return rate(given)
+
+    @property
+    def public_base(self) -> str:
+        """Base URL for links on cards, without a slash at the end; the demo has the address it listens on."""
+        if self.public_url:
+            return self.public_url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
     @property
     def sqlite_path(self) -> Path | None:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from cds_service.domain.findings import DraftOrder
+from cds_service.domain.terms import LACK_WORDS
 from cds_service.errors import PrefetchMissing
+from cds_service.fhir.fallback import DISPATCHED
 from cds_service.fhir.prefetch import Received
 from cds_service.protocol.request import HookRequest
 from cds_service.service import Booking, HookService, Subject
 from fhir_profiles.appointments import imaging_bookings
-from fhir_profiles.orders import imaging_orders
+from fhir_profiles.orders import imaging_orders, is_for
 from fhir_profiles.reading import source
 from fhir_profiles.terminology import Terminology
 
@@ -44,6 +46,11 @@ def named_in_call(service: HookService, request: HookRequest, terminology: Termi
     )
 
 
+def _is_order(key: str) -> bool:
+    """Whether an input is one that dispatched orders come with."""
+    return key == "plannedServices" or key.startswith(DISPATCHED)
+
+
 def _is_request(resource: dict[str, Any]) -> bool:
     return resource.get("resourceType") == "ServiceRequest"
 
@@ -56,12 +63,14 @@ def held_in_chart(
         ours = {ref.rpartition("/")[2] for ref in request.dispatched if "ServiceRequest/" in ref}
         held = [r for r in received.resources if source(r).partition("/")[2] in ours and _is_request(r)]
         if ours and not held:
+            why = "; ".join(sorted({LACK_WORDS[lack] for key, lack in received.lacks.items() if _is_order(key)}))
             raise PrefetchMissing(
-                "None of context.dispatchedOrders is among the prefetched plannedServices; "
-                "prefetch the dispatched ServiceRequests."
+                "None of context.dispatchedOrders is among the prefetched plannedServices or readable"
+                f" ({why or 'not sent with the call'}); prefetch the dispatched ServiceRequests."
             )
         return Orders(imaging_orders(held, request.patient_id, terminology)), ()
     if service.subject is Subject.APPOINTMENTS:
-        ordered = {str(resource.get("id")): resource for resource in received.resources if _is_request(resource)}
+        held = [r for r in received.resources if _is_request(r) and is_for(r, request.patient_id)]
+        ordered = {str(resource.get("id")): resource for resource in held}
         return drafts, imaging_bookings(request.appointments, ordered, terminology)
     return drafts, ()

@@ -29,6 +29,7 @@ class Claim:
     Attributes:
         rank: settles claims of one day; higher is stronger (a more specific source, a worse safety state).
         limits: the range the value was given as, when it was not exact.
+        lesion: what tells the measured lesion from others; empty when nothing does.
     """
 
     fact: str
@@ -37,6 +38,7 @@ class Claim:
     when: When | None = None
     rank: int = 0
     limits: Amount | None = None
+    lesion: str = ""
 
     @property
     def order(self) -> tuple[date, int, float, str, str]:
@@ -86,6 +88,8 @@ class Chart:
     devices_gone: set[str] = field(default_factory=set)
     devices_used: list[tuple[str, Resource]] = field(default_factory=list)
     allergies: list[tuple[str, str, Resource, When | None, str, str]] = field(default_factory=list)
+    allergies_over: list[tuple[str, Evidence]] = field(default_factory=list)
+    """Contrast allergies that an entry says are over, by fact."""
     medications: dict[str, Resource] = field(default_factory=dict)
     set_aside: list[Alternative] = field(default_factory=list)
     specimens: dict[str, str] = field(default_factory=dict)
@@ -120,9 +124,11 @@ class Chart:
         entry = Skipped(source(resource), reason, fact)
         self.skipped[entry.source, reason, fact] = entry
 
-    def alternatives_of(self, fact: str, claim: Claim) -> None:
-        """Keep a claim that a join sets aside, so that the contradiction can be told."""
-        self.set_aside.append(Alternative(fact, claim.value, claim.evidence))
+    def set_apart(self, fact: str, value: Any, evidence: Evidence) -> None:
+        """Keep what a join sets aside, so that the contradiction can be told."""
+        entry = Alternative(fact, value, evidence)
+        if entry not in self.set_aside:
+            self.set_aside.append(entry)
 
     def known(self, fact: str) -> Any:
         """Value of the winning claim about a fact so far, or None."""
@@ -143,8 +149,7 @@ class Chart:
             evidence[fact] = tuple(dict.fromkeys(claim.evidence for claim in same))
             if winner.limits is not None and not winner.limits.exact:
                 ranges.append(ValueRange(fact, winner.limits.low, winner.limits.high, winner.limits.shown))
-            if not FACTS[fact].series:
-                alternatives += self._others(ordered, winner)
+            alternatives += self._others([c for c in ordered if _comparable(c, winner)], winner)
         return PatientFacts(
             facts=Facts(**values),
             evidence={name: evidence[name] for name in FACTS if name in evidence},
@@ -175,6 +180,22 @@ class Chart:
         merged = tuple(sorted({value for value, _, _ in items}))
         for _, evidence, _ in items:
             self.claims.setdefault(fact, []).append(Claim(fact, merged, replace(evidence), newest[2], rank=1))
+
+
+def day_of(when: When | None) -> date:
+    """The last day a date may mean; before all others when there is none."""
+    return when.last if when else _UNDATED
+
+
+def latest(events: Iterable[Event]) -> Event | None:
+    """The newest dated event."""
+    dated = [event for event in events if event.when is not None]
+    return max(dated, key=lambda event: (day_of(event.when), event.evidence.source), default=None)
+
+
+def _comparable(claim: Claim, winner: Claim) -> bool:
+    """Whether two claims may contradict each other: of a measurement that is repeated, only those of one day."""
+    return not FACTS[claim.fact].series or claim.order[0] == winner.order[0]
 
 
 @dataclass(slots=True)

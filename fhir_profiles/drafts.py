@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -33,6 +34,30 @@ CONCEPT_OF = {
 _REQUISITIONS = f"{FHIR_BASE}/requisition"
 
 
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A test that tells a fact.
+
+    Attributes:
+        concept: concept whose preferred codes the order is written with.
+        label: name of the order.
+        concepts: with any of these drafted or on order there is nothing to ask for.
+    """
+
+    __test__ = False  # not a pytest class
+
+    concept: str
+    label: str
+    concepts: frozenset[str]
+
+
+ANSWERED_BY = {
+    "egfr": Test("egfr", "creatinine with eGFR", frozenset({"egfr", "creatinine"})),
+    "pregnant": Test("hcg-pregnancy-test", "a pregnancy test", frozenset({"hcg-pregnancy-test", "pregnancy-status"})),
+}
+"""Facts for which a test can be ordered with a code that may be written; for the others no such code is known."""
+
+
 def suggested_orders(
     procedure: str,
     label: str,
@@ -55,13 +80,7 @@ def suggested_orders(
         writing: code systems to write, and the tracer in use.
         window: first and last day on which the study is due, if it is not for now.
     """
-    order: dict[str, Any] = {
-        "resourceType": "ServiceRequest",
-        "status": "draft",
-        "intent": _intent(draft),
-        "code": {"text": label},
-        "subject": {"reference": f"Patient/{patient_id}"},
-    }
+    order = _order({"text": label}, draft, patient_id)
     details = _details(procedure, detail, terminology, writing)
     if details:
         order["orderDetail"] = details
@@ -92,6 +111,31 @@ def _under_one_requisition(
         shared | {"code": {"coding": [{"system": uri, "code": code}], "text": f"{label} ({number} of {len(codes)})"}}
         for number, code in enumerate(codes, start=1)
     )
+
+
+def suggested_test(fact: str, draft: Mapping[str, object], patient_id: str, terminology: Terminology) -> dict[str, Any]:
+    """A draft ServiceRequest for the test that tells a fact.
+
+    Args:
+        fact: one of :data:`ANSWERED_BY`.
+        draft: the order it is needed for.
+        patient_id: the patient of the call.
+        terminology: where the preferred codes come from.
+    """
+    test = ANSWERED_BY[fact]
+    preferred = terminology.concepts[test.concept].preferred or Preferred()
+    codings = _preferred(test.concept, preferred, DEFAULT_WRITING.code_systems, terminology)
+    return _order({"coding": codings, "text": test.label}, draft, patient_id) | _carried(draft)
+
+
+def _order(code: dict[str, Any], draft: Mapping[str, object], patient_id: str) -> dict[str, Any]:
+    return {
+        "resourceType": "ServiceRequest",
+        "status": "draft",
+        "intent": _intent(draft),
+        "code": code,
+        "subject": {"reference": f"Patient/{patient_id}"},
+    }
 
 
 def _intent(draft: Mapping[str, object]) -> str:

@@ -8,12 +8,13 @@ from datetime import date
 
 import msgspec
 
-from cds_service.domain.findings import PatientFacts, Skipped
+from cds_service.domain.findings import ABOUT_ANOTHER, ANOTHER_PATIENT, PatientFacts, Skipped
 from cds_service.domain.policy import Windows
-from fhir_profiles import joins
+from fhir_profiles import derived, joins
 from fhir_profiles.chart import Chart
 from fhir_profiles.inputs import READERS
-from fhir_profiles.reading import Resource, is_about, member, source, text
+from fhir_profiles.reading import Resource, is_about, label_in, labels, matches, member, objects, source, text, words
+from fhir_profiles.shape import damaged_members, readable_code
 from fhir_profiles.terminology import Terminology
 
 Reader = Callable[[Resource, Chart], None]
@@ -58,6 +59,8 @@ def read_chart(
         reader = READERS.get(kind) if isinstance(kind, str) else None
         if reader is None:
             continue
+        if not _readable(resource, chart):
+            complete = complete and kind not in ("Condition", "Observation")  # what it says is unknown, not absent
         if not _ours(resource, chart):
             complete = complete and kind != "Condition"  # what it hides is unknown, not absent
             continue
@@ -66,7 +69,8 @@ def read_chart(
         _read_safely(reader, resource, chart)
     for indication in indications:
         _read_safely(READERS["Condition"], indication, chart)
-    return _join(chart, complete=complete, unavailable=unavailable)
+    complete = complete and not any(skipped.fact == "nen_status" for skipped in chart.skipped.values())
+    return _join(chart, distinct, complete=complete, unavailable=unavailable)
 
 
 def _read_safely(reader: Reader, resource: Resource, chart: Chart) -> None:
@@ -77,19 +81,71 @@ def _read_safely(reader: Reader, resource: Resource, chart: Chart) -> None:
         chart.skip(resource, "the resource is damaged and cannot be read")
 
 
-def _join(chart: Chart, *, complete: bool, unavailable: tuple[str, ...]) -> PatientFacts:
+_CODED_BY = {
+    "Condition": ("code",),
+    "Observation": ("code",),
+    "Procedure": ("code",),
+    "DiagnosticReport": ("code",),
+    "AllergyIntolerance": ("code",),
+    "MedicationRequest": ("medicationCodeableConcept", "medicationReference"),
+    "MedicationStatement": ("medicationCodeableConcept", "medicationReference"),
+    "MedicationAdministration": ("medicationCodeableConcept", "medicationReference"),
+}
+"""Members that say what a resource is about."""
+
+
+def _readable(resource: Resource, chart: Chart) -> bool:
+    """Whether what the resource is about can be read; otherwise it is reported."""
+    names = _CODED_BY.get(text(resource.get("resourceType")))
+    if names is None:
+        return True
+    told = [resource.get(name) for name in names if resource.get(name) is not None]
+    if told and ((names[0] != "code" and isinstance(told[0], dict)) or readable_code(told[0], chart.terminology)):
+        return True
+    reactions = objects(resource.get("reaction"))
+    if any(readable_code(reaction.get("substance"), chart.terminology) for reaction in reactions):
+        return True
+    chart.skip(resource, "what it is about cannot be read")
+    return False
+
+
+def _damage(chart: Chart, resources: Iterable[Resource]) -> None:
+    """Report members of resources of interest that cannot be read, once it is known that the chart matters."""
+    told = {skipped.source for skipped in chart.skipped.values()}
+    for resource in resources:
+        known = text(resource.get("resourceType")) in READERS and source(resource) not in told
+        if not known or not _of_interest(resource, chart):
+            continue
+        for path in damaged_members(resource):
+            chart.skip(resource, f"{path} cannot be read")
+            break
+
+
+def _of_interest(resource: Resource, chart: Chart) -> bool:
+    """Whether the resource is one of the few that are read whatever their code, or its code is one that is read."""
+    names = _CODED_BY.get(text(resource.get("resourceType")))
+    if names is None or names[0] != "code":
+        return True
+    concept = resource.get("code")
+    return bool(matches(concept, chart.terminology)) or any(
+        label_in(words(concept), group) for group in (labels().tumour, labels().observation, labels().allergen)
+    )
+
+
+def _join(chart: Chart, resources: list[Resource], *, complete: bool, unavailable: tuple[str, ...]) -> PatientFacts:
     nen = joins.diagnosis(chart, complete=complete)
     if not nen:
         return chart.settle(unavailable, nen_evidence=False)
+    _damage(chart, resources)
     joins.spread(chart)
     joins.proliferation(chart)
     joins.devices(chart)
     joins.allergies(chart)
     joins.size(chart)
-    joins.growth(chart)
-    joins.symptoms(chart)
-    joins.kidney(chart)
-    joins.chromogranin(chart)
+    derived.growth(chart)
+    derived.symptoms(chart)
+    derived.kidney(chart)
+    derived.chromogranin(chart)
     joins.treatments(chart)
     joins.operations(chart)
     days_since = joins.imaging(chart)
@@ -101,7 +157,7 @@ def _ours(resource: Resource, chart: Chart) -> bool:
     if resource.get("resourceType") == "Patient":
         if text(resource.get("id")) == chart.patient_id:
             return True
-        chart.skip({"resourceType": "Patient"}, "this is another patient than the one of the call")
+        chart.skip({"resourceType": "Patient"}, ANOTHER_PATIENT)
         return False
     reference = resource.get("subject")
     if reference is None:
@@ -110,7 +166,7 @@ def _ours(resource: Resource, chart: Chart) -> bool:
         return True  # the query was for this patient; servers may leave the reference out or give an identifier
     if is_about(reference, chart.patient_id):
         return True
-    chart.skip(resource, "the resource is about another patient")
+    chart.skip(resource, ABOUT_ANOTHER)
     return False
 
 

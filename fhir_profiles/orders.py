@@ -25,6 +25,7 @@ from fhir_profiles.reading import (
 from fhir_profiles.terminology import Terminology
 
 _NOT_OURS = frozenset({"revoked", "entered-in-error", "completed"})
+_OPEN = frozenset({"draft", "active", "on-hold"})
 _OLDER_ORDERS = frozenset(
     {"ProcedureRequest", "DiagnosticOrder", "ReferralRequest", "DeviceUseRequest", "MedicationOrder"}
 )
@@ -61,11 +62,14 @@ def imaging_orders(orders: Iterable[Resource], patient_id: str, terminology: Ter
     return tuple(_paired(found))
 
 
-def _check_patient(resource: Resource, patient_id: str) -> None:
+def is_for(resource: Resource, patient_id: str) -> bool:
+    """Whether an order is about the patient; one that names nobody came with the patient's."""
     subject = resource.get("subject")
-    if not text(member(subject, "reference")):
-        return
-    if not is_about(subject, patient_id):
+    return not text(member(subject, "reference")) or is_about(subject, patient_id)
+
+
+def _check_patient(resource: Resource, patient_id: str) -> None:
+    if not is_for(resource, patient_id):
         raise PatientMismatch(
             "A draft order's subject is not the patient of context.patientId; one call is about one patient."
         )
@@ -141,14 +145,28 @@ def indications(drafts: Iterable[DraftOrder], terminology: Terminology) -> list[
     ]
 
 
-def planned_studies(resources: Iterable[Resource], terminology: Terminology) -> frozenset[str]:
-    """Procedure keys of imaging that is already on order."""
+def planned_studies(resources: Iterable[Resource], patient_id: str, terminology: Terminology) -> frozenset[str]:
+    """Procedure keys of imaging that is already on order for the patient."""
     named = (
         study(resource.get("code"), terminology, extra=resource.get("orderDetail"))
         for resource in resources
-        if resource.get("resourceType") == "ServiceRequest" and status(resource) == "active"
+        if resource.get("resourceType") == "ServiceRequest"
+        and status(resource) == "active"
+        and is_for(resource, patient_id)
     )
     return frozenset(found.procedure for found in named if found is not None and found.procedure)
+
+
+def requested_concepts(resources: Iterable[Resource], terminology: Terminology) -> frozenset[str]:
+    """Concepts of everything that is drafted or on order, so that nothing is asked for twice."""
+    return frozenset(
+        match.concept
+        for resource in resources
+        if resource.get("resourceType") == "ServiceRequest"
+        and status(resource) in _OPEN
+        and resource.get("doNotPerform") is not True
+        for match in matches(resource.get("code"), terminology)
+    )
 
 
 def with_history(drafts: Iterable[DraftOrder], days_since: Mapping[str, float]) -> tuple[DraftOrder, ...]:

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import msgspec
 
-from cds_service.domain.terms import FHIR_BASE
 from fhir_profiles.drafts import is_id
 from fhir_profiles.reading import member, text
 from fhir_profiles.terminology import LOCAL_SYSTEM, Terminology
@@ -25,9 +24,6 @@ OURS: Final = frozenset({RATING, QCDSM, CONSULT, CRITERION})
 
 NOT_QUALIFIED: Final = "none: pnet-cds is not a qualified mechanism"
 """What the extension for the mechanism says where the site names none: it is required, and must not claim anything."""
-
-CRITERIA: Final = f"{FHIR_BASE}/guideline-rule"
-"""Rows of the guideline tables as URIs."""
 
 _NULL = msgspec.Raw(b"null")
 
@@ -49,7 +45,7 @@ class Rating:
         code: one of the three PAMA codes.
         category: category as the source reports it; a further coding where there is one.
         text: the category in words, who reports it, and with what limitation.
-        criterion: id of the guideline row applied; empty when no criterion applies.
+        criterion: URI of the guideline row applied; empty when no criterion applies.
         consult_id: UUID of the consultation.
         qcdsm: identifier of the mechanism that the site states; empty for none.
     """
@@ -74,7 +70,7 @@ def extensions(rating: Rating, terminology: Terminology) -> list[dict[str, Any]]
         {"url": CONSULT, "valueUri": f"urn:uuid:{rating.consult_id}"},
     ]
     if rating.criterion:
-        found.append({"url": CRITERION, "valueUri": f"{CRITERIA}/{rating.criterion}"})
+        found.append({"url": CRITERION, "valueUri": rating.criterion})
     return found
 
 

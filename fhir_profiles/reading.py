@@ -159,7 +159,7 @@ _COMPARATORS = {"≤": "<=", "≥": ">="}
 def amount(value: Resource) -> Amount | None:
     """The number in an Observation or component: quantity, range, integer or text such as ``<3 %`` or ``15-20``."""
     found = _amount(value)
-    return found if found is not None and math.isfinite(found.low) else None
+    return found if found is not None and found.low <= reading_defaults().largest_number else None
 
 
 def _amount(value: Resource) -> Amount | None:
@@ -196,7 +196,12 @@ def number(value: object) -> float | None:
 
 def unit_of(quantity: object) -> str:
     """UCUM code if given, else the unit as written."""
-    return text(member(quantity, "code")) or text(member(quantity, "unit"))
+    return _one_micro(text(member(quantity, "code")) or text(member(quantity, "unit")))
+
+
+def _one_micro(unit: str) -> str:
+    """The Greek letter mu (U+03BC) is written for the micro sign (U+00B5), in which units are tabled."""
+    return unit.replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}")
 
 
 def _from_quantity(quantity: dict[str, Any]) -> Amount | None:
@@ -222,13 +227,13 @@ def _from_text(written: str) -> Amount | None:
     found = _TEXT_RANGE.fullmatch(written)
     if found:
         low, high = (float(part.replace(",", ".")) for part in found.groups()[:2])
-        return Amount(low, high, found.group(3).strip(), f"{low:g}-{high:g}") if low <= high else None
+        return Amount(low, high, _one_micro(found.group(3).strip()), f"{low:g}-{high:g}") if low <= high else None
     found = _TEXT_COMPARED.fullmatch(written)
     if not found:
         return None
     comparator = _COMPARATORS.get(found.group(1) or "", found.group(1) or "")
     value = float(found.group(2).replace(",", "."))
-    return _compared(value, comparator, found.group(3).strip(), f"{comparator}{value:g}")
+    return _compared(value, comparator, _one_micro(found.group(3).strip()), f"{comparator}{value:g}")
 
 
 def _compared(value: float, comparator: str, unit: str, shown: str) -> Amount | None:
@@ -254,6 +259,7 @@ class Pair(msgspec.Struct, frozen=True):
 class Reading(msgspec.Struct, frozen=True):
     """Units, limits and pairs (``codes/reading.toml``)."""
 
+    largest_number: float
     limits: dict[str, tuple[float, float]]
     same_unit: dict[str, str]
     units: dict[str, dict[str, float]]
@@ -273,11 +279,23 @@ class Label(msgspec.Struct, frozen=True):
     allergens: list[str] = []
 
 
+class Negation(msgspec.Struct, frozen=True):
+    """How far a denial reaches; what the lists mean is said in ``codes/labels.toml``."""
+
+    reach: int
+    before: list[str]
+    after: list[str]
+    ends: list[str]
+    prepositions: list[str]
+    absorbing: list[str]
+    fillers: list[str]
+    neutral: list[str]
+
+
 class Labels(msgspec.Struct, frozen=True):
     """Reviewed labels for text without a usable code (``codes/labels.toml``)."""
 
-    neutral: list[str]
-    negation: list[str]
+    negation: Negation
     possibility: list[str]
     other_person: list[str]
     history: list[str]
@@ -319,13 +337,6 @@ def says(normal: str, phrases: list[str]) -> bool:
     """Whether one of the phrases stands in the text as whole words."""
     padded = f" {normal} "
     return any(f" {phrase} " in padded for phrase in phrases)
-
-
-def denies(normal: str) -> bool:
-    """Whether the text denies what it names; phrases such as "not otherwise specified" deny nothing."""
-    for phrase in labels().neutral:
-        normal = normal.replace(phrase, " ")
-    return says(normal, labels().negation)
 
 
 def label_in(value: str, group: list[Label]) -> Label | None:

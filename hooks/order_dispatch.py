@@ -13,7 +13,7 @@ def respond(consultation: Consultation) -> tuple[Card, ...]:
     return tuple(
         dispatch_card(consultation, draft, order)
         for draft, order in zip(consultation.drafts, consultation.assessment.orders, strict=True)
-        if orders.in_scope(order)
+        if orders.in_scope(consultation, order)
     )
 
 
@@ -25,9 +25,12 @@ SERVICE = HookService(
         "Protocol, tracer, earlier studies, renal function, implants, contrast reactions and pregnancy for an imaging "
         "order of a patient with a neuroendocrine neoplasm that is being dispatched."
     ),
-    usage_requirements="FHIR R4. The dispatched ServiceRequests are read from prefetch; Conditions are needed.",
+    usage_requirements=(
+        "FHIR R4. The dispatched ServiceRequests are read from prefetch, or by id with the token. "
+        "Conditions are needed."
+    ),
     inputs=tuple(key for key in orders.INPUTS if key != "encounter"),
-    required=("conditions", "plannedServices"),
+    required=orders.REQUIRED,
     respond=respond,
     subject=Subject.DISPATCHED,
     kinds=("guideline",),

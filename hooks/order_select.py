@@ -9,8 +9,8 @@ from cds_service.service import Consultation, HookService
 from hooks import orders
 
 
-def _deserves(_consultation: Consultation, _draft: DraftOrder, order: OrderAssessment) -> bool:
-    return orders.in_scope(order)
+def _deserves(consultation: Consultation, _draft: DraftOrder, order: OrderAssessment) -> bool:
+    return orders.in_scope(consultation, order)
 
 
 def respond(consultation: Consultation) -> tuple[Card, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cds_service.cards.order import is_good
 from cds_service.cards.pama import is_unsettled, rating_actions
-from cds_service.domain.findings import DraftOrder, OrderAssessment
+from cds_service.domain.findings import ABOUT_ANOTHER, ANOTHER_PATIENT, DraftOrder, OrderAssessment
 from cds_service.domain.terms import CRITICAL, NOT_RATED, WARNING
 from cds_service.protocol.response import Card
 from cds_service.service import Consultation, HookService
@@ -15,7 +15,7 @@ _SAFETY_INPUTS = frozenset({"allergies", "devices", "laboratory", "socialHistory
 
 
 def _deserves(consultation: Consultation, draft: DraftOrder, order: OrderAssessment) -> bool:
-    if not orders.in_scope(order):
+    if not orders.in_scope(consultation, order):
         return False
     if any(finding.severity in (CRITICAL, WARNING) for finding in order.safety):
         return True
@@ -33,8 +33,10 @@ def _argued_against(consultation: Consultation, order: OrderAssessment) -> bool:
 
 
 def _unreadable(consultation: Consultation, order: OrderAssessment) -> bool:
-    """Whether data that could change the answer contradicts itself, could not be read, or ended in an error."""
+    """Whether data contradicts itself, is another patient's, ended in an error, or could not be read and matters."""
     if consultation.assessment.conflicts:
+        return True
+    if any(skipped.reason in (ANOTHER_PATIENT, ABOUT_ANOTHER) for skipped in consultation.chart.skipped):
         return True
     if order.order.procedure is not None and _SAFETY_INPUTS.intersection(consultation.failed):
         return True

@@ -53,6 +53,8 @@ def cards(consultation: Consultation, deserves: Deserves) -> tuple[Card, ...]:
     return tuple(found)
 
 
-def in_scope(order: OrderAssessment) -> bool:
-    """Outside the scope only safety is worth a word."""
+def in_scope(consultation: Consultation, order: OrderAssessment) -> bool:
+    """Outside the scope only safety is worth a word, and a contradiction that leaves open whether it is outside."""
+    if any("scenario" in conflict.changes for conflict in consultation.assessment.conflicts):
+        return True
     return order.scenario != "out-of-scope" or any(f.severity in (CRITICAL, WARNING) for f in order.safety)

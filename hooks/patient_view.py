@@ -5,11 +5,12 @@ from __future__ import annotations
 from cds_service.cards.summary import summary_card
 from cds_service.protocol.response import Card
 from cds_service.service import Consultation, HookService, Subject
+from hooks import orders
 
 
 def respond(consultation: Consultation) -> tuple[Card, ...]:
-    """One card while the patient is in scope."""
-    if consultation.assessment.scenario == "out-of-scope":
+    """One card while the patient is in scope, or when a contradiction leaves that open."""
+    if consultation.assessment.scenario == "out-of-scope" and not consultation.assessment.conflicts:
         return ()
     return (summary_card(consultation),)
 
@@ -23,21 +24,7 @@ SERVICE = HookService(
         "of the pancreas or gut, with what is missing. Says nothing for other patients."
     ),
     usage_requirements="FHIR R4. Conditions are needed; everything else refines the answer.",
-    inputs=(
-        "patient",
-        "conditions",
-        "laboratory",
-        "imagingResults",
-        "examinations",
-        "procedures",
-        "imagingStudies",
-        "reports",
-        "medicationRequests",
-        "medicationStatements",
-        "medicationAdministrations",
-        "plannedServices",
-        "carePlans",
-    ),
+    inputs=tuple(key for key in orders.INPUTS if key != "encounter"),
     required=("conditions",),
     respond=respond,
     subject=Subject.CHART,

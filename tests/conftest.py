@@ -24,6 +24,7 @@ from cds_service.settings import Settings
 from fhir_profiles.terminology import Terminology, load_terminology
 from tests.builders import AS_OF
 from tests.calling import InProcess, MakeApp, OverHttp, templates
+from tests.postgres import PostgresServer, running_server
 
 
 class NetworkForbiddenError(RuntimeError):
@@ -69,6 +70,13 @@ def _loopback_only() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server; without one on the machine the tests that need it are skipped, on our CI they fail."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def knowledge() -> Knowledge:
     """The guideline tables as packaged."""
     return load_knowledge()
@@ -88,12 +96,14 @@ def parts(knowledge: Knowledge, terminology: Terminology) -> Parts:
 
 @pytest.fixture(scope="session")
 def make_app(tmp_path_factory: pytest.TempPathFactory) -> MakeApp:
-    """Makes applications in demo mode, each with a database of its own; takes a store and settings to override."""
+    """Makes applications in demo mode, each with a database of its own; takes parts and settings to override."""
 
-    def make(*, today: date = AS_OF, store: Any = None, **settings: object) -> Flask:
+    def make(
+        *, today: date = AS_OF, store: Any = None, knowledge: Knowledge | None = None, **settings: object
+    ) -> Flask:
         database: Path = tmp_path_factory.mktemp("database") / "consults.sqlite"
         given = {"demo": True, "database_url": f"sqlite:///{database}", **settings}
-        return create_app(Settings(**given), store=store, today=lambda: today)  # type: ignore[arg-type]
+        return create_app(Settings(**given), store=store, knowledge=knowledge, today=lambda: today)  # type: ignore[arg-type]
 
     return make
 

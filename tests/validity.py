@@ -19,7 +19,7 @@ from fhir_profiles.pama import OURS
 from fhir_profiles.terminology import LOCAL_SYSTEM, load_terminology
 from tests.calling import ASSESSMENT, Answer, drafts, proposed
 
-SCHEMAS: Final = ("request", "response", "discovery", "assessment", "rated-order")
+SCHEMAS: Final = ("request", "response", "discovery", "assessment", "feedback", "rated-order")
 _ERRORS: Final = "https://pnet-cds.example.org/fhir/CodeSystem/errors"
 _LABELS: Final = ("loinc", "sct", "cpt", "local")
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
@@ -135,8 +135,14 @@ def _check_card(card: Mapping[str, Any], request: Mapping[str, Any]) -> None:
     about |= {_reference(appointment) for appointment in proposed(request, "appointments")}
     for reference in card.get("extension", {}).get("davinci-crd.associated-resource", []):
         assert reference["reference"] in about, f"{reference} is not what the call is about"
-    for suggestion in card.get("suggestions", []):
-        _check_actions(suggestion["actions"], drafted, request)
+    suggestions = card.get("suggestions", [])
+    if len(suggestions) > 1:
+        assert card["selectionBehavior"] == "any", "suggestions of one card can all be taken"
+    for suggestion in suggestions:
+        if suggestion.get("isRecommended"):
+            _check_actions(suggestion["actions"], drafted, request)
+        else:
+            _check_question(suggestion["actions"], request)
 
 
 def _unseen(line: str) -> list[str]:
@@ -182,6 +188,16 @@ def _check_actions(actions: list[dict[str, Any]], drafted: set[str], request: Ma
     for action in actions:
         if action["type"] == "create":
             _check_order(action["resource"], replaced, request)
+
+
+def _check_question(actions: list[dict[str, Any]], request: Mapping[str, Any]) -> None:
+    """A test that would tell a missing fact is one order more; it replaces nothing and is no imaging."""
+    assert [action["type"] for action in actions] == ["create"]
+    order = actions[0]["resource"]
+    _check_order(order, [], request)
+    codes = [(coding["system"], coding["code"]) for coding in order["code"]["coding"]]
+    assert codes, "a test is ordered by a code"
+    assert {match.kind for code in codes if (match := load_terminology().match(*code))} == {"observation"}
 
 
 def _check_order(order: Mapping[str, Any], replaced: list[dict[str, Any]], request: Mapping[str, Any]) -> None:

@@ -6,10 +6,9 @@ from typing import Final
 
 from cds_service.cards import wording
 from cds_service.cards.markdown import escape, reference, section, table
-from cds_service.clinical.situation import SIGNAL_NEEDS
 from cds_service.domain.findings import DraftOrder, OrderAssessment, RatedStudy
-from cds_service.domain.terms import NOT_RATED, USUALLY_NOT_APPROPRIATE
-from cds_service.knowledge.model import Knowledge, Row, SafetyRow, SelectionRow
+from cds_service.domain.terms import LACK_WORDS, NOT_RATED, USUALLY_NOT_APPROPRIATE
+from cds_service.knowledge.model import Knowledge, Row
 from cds_service.protocol.response import Link
 from cds_service.service import Consultation
 
@@ -36,21 +35,14 @@ _SHOWN_FACTS: Final = (
     "hereditary_syndrome",
     "last_imaging_result",
     "months_since_last_imaging",
+    "months_since_resection",
+    "recist",
+    "biochemical_rise",
+    "new_symptoms",
     *wording.SAFETY_FACTS,
 )
-_MOST_MISSING: Final = 6
 _MOST_ADVICE: Final = 6
 _MOST_PROBLEMS: Final = 8
-_MOST_RULES: Final = 3
-_MOST_CHANGES: Final = 2
-_SUBJECT: Final = {
-    "SEL": "the scenario",
-    "SAF": "safety",
-    "GRD": "the grade",
-    "TNM": "the stage",
-    "FUP": "the follow-up",
-}
-_DECISIVE: Final = ("SEL-", "SAF-", "GRD-", "TNM-", "FUP-", "AUC-", "MOD-", "PIT-", "NXT-")
 
 
 def _row(rule: str, knowledge: Knowledge) -> Row:
@@ -117,7 +109,7 @@ def facts(consultation: Consultation) -> list[str]:
         if value is None or not evidence:
             continue
         lines.append(
-            f"{wording.fact_name(name)}: {wording.fact_value(name, value)} ({wording.evidence_line(evidence[0])})"
+            f"{wording.fact_name(name)}: {wording.fact_value(name, value)} ({wording.evidence_lines(evidence)})"
         )
     return lines
 
@@ -174,80 +166,18 @@ def patient_advice(consultation: Consultation) -> str:
     return section("For this patient (advice, not an ACR rating)", lines)
 
 
-def open_points(consultation: Consultation, draft: DraftOrder | None = None) -> str:
-    """What is not on record and what it would change, the most decisive first."""
-    nearly, knowledge = consultation.assessment.nearly, consultation.knowledge
-    rules_by_fact: dict[str, list[str]] = {}
-    for prefix in _DECISIVE:
-        for rule, names in nearly.items():
-            if rule.startswith(prefix):
-                for name in names:
-                    rules_by_fact.setdefault(name, []).append(rule)
-    for name in consultation.assessment.missing:
-        rules_by_fact.setdefault(name, [])
-    deciding = dict(sorted(rules_by_fact.items(), key=lambda item: _decisiveness(item[1])))
-    if consultation.assessment.facts.sex == "male":
-        deciding.pop("pregnant", None)
-    deciding.pop("days_since_same_procedure", None)  # no earlier study on record is the rule, not a gap
-    lines = [draft.open_question[:1].upper() + draft.open_question[1:]] if draft and draft.open_question else []
-    for name, rules in list(deciding.items())[:_MOST_MISSING]:
-        lines.append(f"{wording.fact_name(name)}: {_would_settle(name, rules, knowledge)}")
-    rest = len(deciding) - _MOST_MISSING
-    if rest > 0:
-        lines.append(f"and {rest} more facts, listed in the assessment")
-    return section("Not on record, and what it would change", lines)
-
-
-def _decisiveness(rules: list[str]) -> tuple[int, int]:
-    """Facts that decide the scenario come first, then safety, grade and stage; among them those many rules ask for."""
-    if not rules:
-        return len(_DECISIVE), 0
-    return next(n for n, prefix in enumerate(_DECISIVE) if rules[0].startswith(prefix)), -len(rules)
-
-
-def _would_settle(fact: str, rules: list[str], knowledge: Knowledge) -> str:
-    """What knowing the fact would change, read off the rules that lack it."""
-    changes = [change for rule in rules if (change := _change(fact, rule, knowledge))]
-    if changes:
-        return "; ".join(dict.fromkeys(changes[:_MOST_CHANGES]))
-    if not rules:
-        return "needed for grade or stage"
-    subjects = dict.fromkeys(_SUBJECT.get(rule.partition("-")[0], "advice") for rule in rules)
-    return f"would settle {' and '.join(subjects)} ({', '.join(rules[:_MOST_RULES])})"
-
-
-def _change(fact: str, rule: str, knowledge: Knowledge) -> str:
-    """``below 30 → renal function: …`` for rules about the scenario or safety; empty for others."""
-    row = knowledge.rows.get(rule)
-    if isinstance(row, SelectionRow):
-        consequence = knowledge.scenarios[row.scenario].label
-    elif isinstance(row, SafetyRow):
-        consequence = row.headline
-    else:
-        return ""
-    names = (fact, *(signal for signal, needs in SIGNAL_NEEDS.items() if fact in needs))
-    asked = next((part[name] for part in (row.when, *row.any) for name in names if name in part), None)
-    return "" if asked is None else f"{wording.test_words(asked)} → {consequence} ({row.rule_id})"
-
-
 def data_problems(consultation: Consultation) -> str:
     """Conflicts, unusable resources and inputs that could not be had."""
-    lines = []
-    for conflict in consultation.assessment.conflicts:
-        chosen = "; ".join(wording.evidence_line(item) for item in conflict.chosen) or "no source"
-        lines.append(
-            f"Conflict about {wording.fact_name(conflict.fact)}: {wording.fact_value(conflict.fact, conflict.value)} "
-            f"({chosen}) was used, but {wording.evidence_line(conflict.other)} says "
-            f"{wording.fact_value(conflict.fact, conflict.other_value)}; this changes {', '.join(conflict.changes)}"
-            if conflict.value is not None
-            else f"Conflict about {wording.fact_name(conflict.fact)}: {wording.evidence_line(conflict.other)} says "
-            f"{wording.fact_value(conflict.fact, conflict.other_value)}, which was set aside"
-        )
+    lines = [wording.conflict_line(conflict) for conflict in consultation.assessment.conflicts]
     for skipped in consultation.chart.skipped[:_MOST_PROBLEMS]:
         about = f" for {wording.fact_name(skipped.fact)}" if skipped.fact else ""
         lines.append(f"Present but unusable{about}: {reference(skipped.source)}, {skipped.reason}")
     if consultation.chart.unavailable:
-        keys = ", ".join(consultation.chart.unavailable)
+        lacks = consultation.chart.lacks
+        keys = ", ".join(
+            f"{reference(key)} ({LACK_WORDS[lacks[key]]})" if key in lacks else key
+            for key in consultation.chart.unavailable
+        )
         lines.append(f"Not received in full, so what it holds is unknown and was not read as absent: {keys}")
     return section("About the data", lines)
 
@@ -263,12 +193,21 @@ def sources(rules: tuple[str, ...], knowledge: Knowledge) -> str:
     return section(f"Sources (knowledge {knowledge.version}, {knowledge.hash})", lines)
 
 
-def links(rules: tuple[str, ...], knowledge: Knowledge) -> tuple[Link, ...]:
-    """The cited publications that can be opened."""
-    found: dict[str, Link] = {}
+def links(rules: tuple[str, ...], consultation: Consultation, scenario: str) -> tuple[Link, ...]:
+    """The guideline text of the scenario, where its address is known, and the cited publications that can be opened."""
+    knowledge = consultation.knowledge
+    found = {link.url: link for link in guideline_links(consultation, scenario)}
     for rule in rules:
         row = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
         for source in knowledge.sources_of(row) if row else ():
             if source.url:
                 found.setdefault(source.url, Link(source.label, source.url))
     return tuple(found.values())
+
+
+def guideline_links(consultation: Consultation, scenario: str) -> tuple[Link, ...]:
+    """The page about a scenario; none when the address under which clients reach this service is not known."""
+    if not consultation.public_url:
+        return ()
+    label = f"Guideline: {consultation.knowledge.scenarios[scenario].label}"
+    return (Link(label, f"{consultation.public_url}/guideline/scenarios/{scenario}"),)

@@ -7,6 +7,7 @@ from typing import Final
 from cds_service.cards import detail, wording
 from cds_service.cards.markdown import cut, document, escape, section
 from cds_service.cards.order import gravest_headline, study_name, topic
+from cds_service.cards.reasons import override_reasons
 from cds_service.domain.findings import DraftOrder, OrderAssessment
 from cds_service.domain.terms import CRITICAL, INFO, WARNING
 from cds_service.protocol.response import SUMMARY_LIMIT, Card, Source
@@ -46,7 +47,8 @@ def dispatch_card(consultation: Consultation, order: DraftOrder, assessed: Order
                 detail.DISCLAIMER,
             ]
         ),
-        links=detail.links(rules, knowledge),
+        override_reasons=override_reasons("dispatch"),
+        links=detail.links(rules, consultation, assessed.scenario),
         rules=rules,
         associated=tuple(reference for reference in order.group if reference),
     )

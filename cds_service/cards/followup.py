@@ -7,7 +7,9 @@ from typing import Final
 
 from cds_service.cards import detail
 from cds_service.cards.markdown import cut, document, escape, section
+from cds_service.cards.open_points import open_points
 from cds_service.cards.order import topic
+from cds_service.cards.reasons import override_reasons
 from cds_service.cards.suggestions import creates
 from cds_service.domain.findings import Followup
 from cds_service.domain.terms import INFO, WARNING
@@ -165,14 +167,15 @@ def _card(
             [
                 *parts,
                 detail.reasons(consultation, consultation.assessment.scenario),
-                detail.open_points(consultation),
+                open_points(consultation),
                 detail.data_problems(consultation),
                 detail.sources(rules, consultation.knowledge),
                 detail.DISCLAIMER,
             ]
         ),
         suggestions=suggestions,
-        links=detail.links(rules, consultation.knowledge),
+        override_reasons=override_reasons("followup"),
+        links=detail.links(rules, consultation, consultation.assessment.scenario),
         rules=rules,
         associated=associated,
     )

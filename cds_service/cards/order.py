@@ -6,12 +6,13 @@ from typing import Final
 
 from cds_service.cards import detail, wording
 from cds_service.cards.markdown import cut, document, plain
+from cds_service.cards.open_points import ask, open_points
 from cds_service.cards.pama import rated_suggestion, unsettled, unsettled_facts
+from cds_service.cards.reasons import override_reasons
 from cds_service.cards.suggestions import replace_order
 from cds_service.domain.findings import DraftOrder, OrderAssessment
 from cds_service.domain.terms import (
     CRITICAL,
-    FHIR_BASE,
     INFO,
     NOT_RATED,
     USUALLY_APPROPRIATE,
@@ -19,33 +20,21 @@ from cds_service.domain.terms import (
     WARNING,
 )
 from cds_service.knowledge.model import Knowledge
-from cds_service.protocol.response import SUMMARY_LIMIT, Card, Coding, Source
+from cds_service.protocol.response import ANY, AT_MOST_ONE, SUMMARY_LIMIT, Card, Coding, Source
 from cds_service.service import Consultation
 
 _TOPICS: Final = "http://terminology.hl7.org/CodeSystem/cdshooks-card-type"
-_REASONS: Final = f"{FHIR_BASE}/CodeSystem/override-reason"
 _NAME_IN_SUMMARY: Final = 48
 DUPLICATE: Final = "SAF-15"
-
-OVERRIDE_REASONS: Final = tuple(
-    Coding(_REASONS, code, display)
-    for code, display in (
-        ("discussed-at-board", "Decided at the tumour board"),
-        ("study-not-available", "The suggested study is not available here"),
-        ("patient-preference", "The patient prefers the ordered study"),
-        ("other-indication", "The order is for another indication"),
-        ("record-incomplete", "The record is incomplete or wrong"),
-        ("clinical-judgement", "Clinical judgement"),
-    )
-)
 
 
 def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssessment) -> Card:
     """Everything there is to say about one order, whether or not a hook decides to say it."""
     knowledge = consultation.knowledge
-    suggestion = replace_order(draft, order, consultation.patient_id, knowledge, consultation.drafted)
-    if suggestion:
-        suggestion = rated_suggestion(suggestion, order, consultation)
+    better = replace_order(draft, order, consultation.patient_id, knowledge, consultation.drafted)
+    if better:
+        better = rated_suggestion(better, order, consultation)
+    question = ask(consultation, draft)
     return Card(
         summary=cut(_summary(consultation, draft, order), SUMMARY_LIMIT),
         indicator=_indicator(order),
@@ -62,15 +51,16 @@ def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssess
                 detail.alternatives(order, knowledge),
                 detail.order_advice(order, knowledge),
                 detail.patient_advice(consultation),
-                detail.open_points(consultation, draft),
+                open_points(consultation, draft),
                 detail.data_problems(consultation),
                 detail.sources(_rules(consultation, order), knowledge),
                 detail.DISCLAIMER,
             ]
         ),
-        suggestions=(suggestion,) if suggestion else (),
-        override_reasons=OVERRIDE_REASONS,
-        links=detail.links(_rules(consultation, order), knowledge),
+        suggestions=tuple(filter(None, (better, question))),
+        selection=ANY if better and question else AT_MOST_ONE,
+        override_reasons=override_reasons("order"),
+        links=detail.links(_rules(consultation, order), consultation, order.scenario),
         rules=_rules(consultation, order),
         associated=tuple(reference for reference in draft.group if reference),
     )

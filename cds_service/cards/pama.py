@@ -12,7 +12,7 @@ from typing import Any
 from cds_service.cards import wording
 from cds_service.cards.markdown import section
 from cds_service.domain.findings import OrderAssessment, PamaRating
-from cds_service.domain.terms import APPROPRIATE_USE
+from cds_service.domain.terms import APPROPRIATE_USE, FHIR_BASE
 from cds_service.protocol.response import Action, Suggestion
 from cds_service.service import Consultation
 from fhir_profiles.pama import Rating, can_carry, extensions, with_rating
@@ -58,8 +58,14 @@ def _extensions(pama: PamaRating | None, consultation: Consultation) -> list[dic
         return []
     qcdsm = consultation.knowledge.site.pama.qcdsm
     text = _text(pama, consultation)
-    rating = Rating(pama.code, pama.category, text, pama.criterion, consultation.consult_id, qcdsm)
+    criterion = f"{_criteria(consultation)}/{pama.criterion}" if pama.criterion else ""
+    rating = Rating(pama.code, pama.category, text, criterion, consultation.consult_id, qcdsm)
     return extensions(rating, load_terminology())
+
+
+def _criteria(consultation: Consultation) -> str:
+    """Base of the guideline rows as URIs: the pages about them where their address is known, else names alone."""
+    return f"{consultation.public_url}/guideline/rules" if consultation.public_url else f"{FHIR_BASE}/guideline-rule"
 
 
 def _text(pama: PamaRating, consultation: Consultation) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from cds_service.cards import detail, followup, wording
 from cds_service.cards.markdown import cut, document, section, table
+from cds_service.cards.open_points import open_points
 from cds_service.cards.order import topic
+from cds_service.cards.reasons import override_reasons
 from cds_service.domain.findings import Assessment, Stage
 from cds_service.domain.terms import INFO, WARNING
 from cds_service.protocol.response import SUMMARY_LIMIT, Card, Source, Suggestion
@@ -31,14 +33,15 @@ def summary_card(consultation: Consultation) -> Card:
                 detail.reasons(consultation, assessment.scenario),
                 _warnings(consultation),
                 detail.patient_advice(consultation),
-                detail.open_points(consultation),
+                open_points(consultation),
                 detail.data_problems(consultation),
                 detail.sources(rules, knowledge),
                 detail.DISCLAIMER,
             ]
         ),
         suggestions=_follow_up(consultation),
-        links=detail.links(rules, knowledge),
+        override_reasons=override_reasons("summary"),
+        links=detail.links(rules, consultation, assessment.scenario),
         rules=rules,
     )
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from cds_service.cards.markdown import escape, reference
 from cds_service.domain.facts import FACTS, Kind, TumourGrowth
-from cds_service.domain.findings import Assessment, Evidence
+from cds_service.domain.findings import Assessment, Conflict, Evidence
 from cds_service.knowledge.model import Knowledge, Row
 
 RATING: Final = {
@@ -62,11 +62,79 @@ FACT: Final = {
     "days_since_same_procedure": "when this study was last done",
     "chest_imaging_done": "chest imaging",
     "biochemical_rise": "rise of tumour markers",
+    "order_intent": "purpose of the order",
     "mitoses_unit": "counted area of mitoses",
+    "nec_cell_type": "cell type of the carcinoma",
+    "diagnosis_year": "year of diagnosis",
+    "gastric_type": "type of the gastric tumour",
+    "biopsy_feasible": "biopsy possible",
+    "nodes_positive_count": "number of positive nodes",
+    "mesenteric_mass_mm": "mesenteric mass",
+    "mesenteric_vessel_encasement": "encasement of mesenteric vessels",
+    "residual_disease": "residual disease after resection",
+    "treated_since_recurrence": "treatment since recurrence",
+    "rapid_growth": "rapid growth",
+    "disease_seen_mainly_on_sstr": "disease seen mainly on SSTR imaging",
+    "liver_involvement_percent": "share of the liver replaced by tumour",
+    "liver_metastases_count": "number of liver metastases",
+    "largest_liver_met_mm": "largest liver metastasis",
+    "sum_liver_mets_mm": "sum of the diameters of liver metastases",
+    "extrahepatic_significant": "significant disease outside the liver",
+    "bilioenteric_anastomosis": "bilio-enteric anastomosis",
+    "krenning": "Krenning score",
+    "krenning_homogeneous": "homogeneous uptake of the target lesions",
+    "adc_mm2_per_s": "ADC",
+    "recist": "sum of target diameters",
+    "sstr_imaging_result": "result of SSTR imaging",
+    "imaging_negative": "studies that found nothing",
+    "alp_elevated": "raised alkaline phosphatase",
+    "inpatient": "inpatient",
     "recorded_t": "T as recorded",
     "recorded_stage": "stage as recorded",
     "recorded_edition": "TNM edition as recorded",
 }
+
+WORD: Final = {
+    "unknown-primary": "unknown primary",
+    "jejunum-ileum": "jejunum or ileum",
+    "ssa-antiproliferative": "somatostatin analogue against the tumour",
+    "ssa-symptom-control": "somatostatin analogue for symptoms only",
+    "targeted": "targeted drug",
+    "prrt": "radionuclide therapy (PRRT)",
+    "tace": "chemo-embolisation (TACE)",
+    "tae": "embolisation (TAE)",
+    "tare": "radio-embolisation (TARE)",
+    "men1": "MEN1",
+    "vhl": "von Hippel-Lindau disease",
+    "nf1": "neurofibromatosis 1",
+    "tsc": "tuberous sclerosis",
+    "acthoma": "ACTH-producing tumour",
+    "vipoma": "VIPoma",
+    "carcinoid": "carcinoid syndrome",
+    "sma": "superior mesenteric artery",
+    "smv": "superior mesenteric vein",
+    "celiac-axis": "coeliac axis",
+    "non-mr-conditional": "device that is not MR-conditional",
+    "mr-conditional": "MR-conditional device",
+    "biochemical-suspicion": "suspected from hormones or symptoms",
+    "highly-suspected": "highly suspected",
+    "other-tumour": "another tumour",
+    "per-10-hpf": "per 10 high-power fields",
+    "per-2-mm2": "per 2 mm²",
+    "per-mm2": "per mm²",
+    "per-50-hpf": "per 50 high-power fields",
+    "per-10-mm2": "per 10 mm²",
+    "NET-G1": "NET G1",
+    "NET-G2": "NET G2",
+    "NET-G3": "NET G3",
+    "high-grade-undetermined": "high grade, NET G3 or NEC",
+    "G3-NEC": "NEC (G3)",
+    "G1/G2-gap": "between G1 and G2, not assigned",
+    "ct": "CT",
+    "mri": "MRI",
+    "eus": "endoscopic ultrasound",
+}
+"""Words of the vocabulary whose spelling is not the one people use."""
 
 SAFETY_FACTS: Final = ("pregnant", "implant", "gadolinium_allergy", "iodinated_allergy", "egfr", "dialysis", "aki")
 
@@ -86,16 +154,27 @@ def fact_name(name: str) -> str:
     return FACT.get(name, name.replace("_", " "))
 
 
+def number_with_unit(name: str, value: float) -> str:
+    """A number of a fact with its unit."""
+    spec = FACTS[name]
+    if name == "diagnosis_year":
+        return f"{value:.0f}"
+    number = f"{value:.1f}".removesuffix(".0") if spec.unit != "mm2/s" else f"{value:g}"
+    return number + _UNITS.get(spec.unit, f" {spec.unit}")
+
+
+def word(value: str) -> str:
+    """A word of the vocabulary as people write it."""
+    return WORD.get(value) or value.replace("-", " ")
+
+
 def fact_value(name: str, value: object) -> str:
     """A fact's value for people; words of the vocabulary need no escaping, but open lists do."""
     spec = FACTS[name]
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        if name == "diagnosis_year":
-            return f"{value:.0f}"
-        number = f"{value:.1f}".removesuffix(".0") if spec.unit != "mm2/s" else f"{value:g}"
-        return number + _UNITS.get(spec.unit, f" {spec.unit}")
+        return number_with_unit(name, value)
     if isinstance(value, tuple):
         return ", ".join(escape(word) for word in value) if value else "none"
     if isinstance(value, TumourGrowth):
@@ -103,42 +182,15 @@ def fact_value(name: str, value: object) -> str:
     return escape(str(value).replace("-", " ")).replace("\\", "") if spec.kind is Kind.WORD else escape(str(value))
 
 
-_OPERATORS: Final = {
-    "above": "above {}",
-    "at_least": "from {}",
-    "below": "below {}",
-    "at_most": "up to {}",
-    "contains": "includes {}",
-    "contains_all": "includes all of {}",
-    "only": "only {}",
-    "lacks": "without {}",
-    "not": "other than {}",
-    "unless": "not {}",
-}
-
-
-def test_words(operand: object) -> str:
-    """What a row asks of a fact, for people: ``below 30``, ``active surveillance``, ``includes liver``."""
-    if isinstance(operand, bool):
-        return "yes" if operand else "no"
-    if isinstance(operand, list):
-        return " or ".join(test_words(item) for item in operand)
-    if isinstance(operand, dict):
-        if "empty" in operand:
-            return "none" if operand["empty"] else "any"
-        if "known" in operand:
-            return "recorded" if operand["known"] else "not recorded"
-        return " and ".join(_OPERATORS[name].format(test_words(value)) for name, value in operand.items())
-    return str(operand).replace("-", " ")
-
-
 def evidence_line(item: Evidence) -> str:
     """Where a fact comes from, for people."""
     parts = [reference(item.source)]
     if item.date:
         parts.append(item.date)
-    if item.how in ("text", "derived"):
-        parts.append("from text" if item.how == "text" else "derived")
+    if item.how == "text":
+        parts.append("from text")
+    if item.how == "derived":
+        parts.append(f"derived from {escape(item.label)}" if item.label else "derived")
     return ", ".join(parts)
 
 
@@ -149,6 +201,27 @@ def rows_behind(rule: str, assessment: Assessment, knowledge: Knowledge) -> list
         return [knowledge.rows[row] for row in named]
     row = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
     return [row] if row else []
+
+
+def evidence_lines(evidence: tuple[Evidence, ...]) -> str:
+    """Where a fact comes from: its first source, or all that it was computed from."""
+    told = [evidence[0], *(item for item in evidence[1:] if item.how == "derived")]
+    return "; ".join(map(evidence_line, told))
+
+
+def conflict_line(conflict: Conflict) -> str:
+    """Both values of a contradiction with the sources of both, and what it changes."""
+    other = conflict.other_fact or conflict.fact
+    about = f"Conflict about {fact_name(conflict.fact)}"
+    against = f"{evidence_line(conflict.other)} says {fact_value(other, conflict.other_value)}"
+    if conflict.other_fact:
+        about = f"Conflict between {fact_name(conflict.fact)} and {fact_name(other)}"
+        against = f"{evidence_line(conflict.other)} says {fact_name(other)} {fact_value(other, conflict.other_value)}"
+    if conflict.value is None:
+        return f"{about}: {against}, which was set aside; this changes {', '.join(conflict.changes)}"
+    chosen = "; ".join(evidence_line(item) for item in conflict.chosen) or "no source"
+    used = f"{fact_value(conflict.fact, conflict.value)} ({chosen}) was used"
+    return f"{about}: {used}, but {against}; this changes {', '.join(conflict.changes)}"
 
 
 def reported_by(row: Row, knowledge: Knowledge) -> str:

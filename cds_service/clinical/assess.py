@@ -26,7 +26,7 @@ from cds_service.clinical.staging import Staging, is_carcinoma, staging
 from cds_service.domain.facts import FACTS, Facts
 from cds_service.domain.findings import Assessment, Followup, Grade, Order, OrderAssessment, RatedStudy, SafetyFinding
 from cds_service.domain.terms import CRITICAL, NOT_RATED, RATINGS, SEVERITIES
-from cds_service.knowledge.model import Knowledge, Row, Rule
+from cds_service.knowledge.model import Knowledge, Row, Rule, SafetyRow
 
 _PITFALL = "PIT-"
 
@@ -217,7 +217,7 @@ def _order(
     if seen["order_sstr"] and timed.followup.sstr_interval_months and seen["months_since_last_sstr_imaging"] is None:
         trail.lacks(["months_since_last_sstr_imaging"], "SAF-16")
     category, rated = imaging.rating(chosen.name, order.procedure, knowledge, order.agent)
-    safety = _safety(seen, knowledge, trail)
+    safety = _safety(seen, knowledge.safety, trail)
     blocked_by = tuple(finding.rule for finding in safety if finding.severity == CRITICAL)
     better = imaging.suggestion(
         chosen.name,
@@ -245,7 +245,7 @@ def _order(
             [*(rule for rule in advice if rule.startswith(_PITFALL)), *(finding.rule for finding in safety)]
         ),
         advice=tuple(rule for rule in advice if not rule.startswith(_PITFALL)),
-        suggestion_safety=_safety_of(better.procedure, seen, knowledge) if better.procedure else (),
+        suggestion_safety=_safety_of(better.procedure, seen, knowledge.safety, knowledge) if better.procedure else (),
         alternatives=_alternatives(chosen.name, seen, knowledge),
         no_alternative=better.exhausted,
         rating_row=rated.id,
@@ -260,10 +260,12 @@ def _too_early(seen: Mapping[str, Any], timed: Timing) -> bool:
     )
 
 
-def _safety(seen: Mapping[str, Any], knowledge: Knowledge, trail: _Trail | None) -> tuple[SafetyFinding, ...]:
+def _safety(
+    seen: Mapping[str, Any], rules: Iterable[Rule[SafetyRow]], trail: _Trail | None
+) -> tuple[SafetyFinding, ...]:
     """Safety rules that fire, gravest first; without a trail nothing is noted as fired or missing."""
     fired: list[SafetyFinding] = []
-    for rule in knowledge.safety:
+    for rule in rules:
         outcome = evaluate(rule.condition, seen) if rule.row.enabled else FALSE
         if outcome.value:
             fired.append(SafetyFinding(rule.row.id, rule.row.severity))
@@ -274,16 +276,19 @@ def _safety(seen: Mapping[str, Any], knowledge: Knowledge, trail: _Trail | None)
     return tuple(sorted(fired, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
-def _safety_of(procedure: str, situation: dict[str, Any], knowledge: Knowledge) -> tuple[SafetyFinding, ...]:
-    """What safety has to say about another study for this patient; its own timing is not known and not judged."""
+def _safety_of(
+    procedure: str, situation: dict[str, Any], rules: Iterable[Rule[SafetyRow]], knowledge: Knowledge
+) -> tuple[SafetyFinding, ...]:
+    """What the rules have to say about another study for this patient; its own timing is not known and not judged."""
     other = Order("candidate", procedure)
     seen = order_situation(situation | {"days_since_same_procedure": None}, other, knowledge)
-    return _safety(seen | {"order_too_early": None}, knowledge, None)
+    return _safety(seen | {"order_too_early": None}, rules, None)
 
 
 def _blocked_by(procedure: str, situation: dict[str, Any], knowledge: Knowledge) -> tuple[str, ...]:
     """Critical safety rules that speak against this study for this patient."""
-    return tuple(f.rule for f in _safety_of(procedure, situation, knowledge) if f.severity == CRITICAL)
+    critical = (rule for rule in knowledge.safety if rule.row.severity == CRITICAL)
+    return tuple(finding.rule for finding in _safety_of(procedure, situation, critical, knowledge))
 
 
 def _blocked_studies(situation: dict[str, Any], knowledge: Knowledge) -> frozenset[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from cds_service.knowledge.model import Condition, Conjunction, Op
+from cds_service.knowledge.model import Condition, Conjunction, Op, Test
 
 Situation = Mapping[str, Any]
 """Facts and signals by name; an absent name or ``None`` is unknown."""
@@ -35,23 +35,31 @@ _TESTS: dict[Op, Callable[[Any, Any], bool]] = {
     Op.ONLY: lambda value, operand: bool(value) and operand.issuperset(value),
     Op.LACKS: lambda value, operand: operand.isdisjoint(value),
     Op.EMPTY: lambda value, operand: (not value) == operand,
+    Op.UNLESS: lambda value, operand: value not in operand,
+    Op.KNOWN: lambda _, operand: bool(operand),
 }
+"""Tests of a value that is known."""
+_UNLESS, _KNOWN = Op.UNLESS, Op.KNOWN
+
+
+def satisfies(test: Test, value: object) -> bool:
+    """Whether a value passes a test; an unknown one passes only what asks for being unknown or not known otherwise."""
+    if value is None:
+        return test.op is _UNLESS or (test.op is _KNOWN and not test.operand)
+    return _TESTS[test.op](value, test.operand)
 
 
 def _conjunction(tests: Conjunction, situation: Situation) -> Truth:
     lacking: list[str] = []
     for test in tests:
-        value = situation.get(test.name)
-        if test.op is Op.UNLESS:
-            holds = value is None or value not in test.operand
-        elif test.op is Op.KNOWN:
-            holds = (value is not None) == test.operand
-        elif value is None:
-            lacking.append(test.name)
-            continue
-        else:
-            holds = _TESTS[test.op](value, test.operand)
-        if not holds:
+        value, op = situation.get(test.name), test.op
+        if value is None:
+            if op is _KNOWN:
+                if test.operand:
+                    return FALSE
+            elif op is not _UNLESS:
+                lacking.append(test.name)
+        elif not _TESTS[op](value, test.operand):
             return FALSE
     return Truth(None, tuple(lacking)) if lacking else TRUE
 

@@ -2,7 +2,8 @@
 
 The newest source decides; what an older or equal one would have led to is found by assessing again with its value. Only
 a difference in scenario, grade, stage, rating or safety is a conflict worth telling. A number recorded as a range is
-used only where the whole range leads to the same answer.
+used only where the whole range leads to the same answer. Facts that contradict other facts are found next door
+(:mod:`cds_service.clinical.incompatible`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cds_service.clinical.assess import assess, with_fact
+from cds_service.clinical.incompatible import incompatible
 from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Assessment, Conflict, Order, PatientFacts, Skipped, ValueRange
 from cds_service.knowledge.model import Knowledge
@@ -32,20 +34,20 @@ def assess_chart(chart: PatientFacts, orders: tuple[Order, ...], knowledge: Know
     """Assess, settle ranges, and name the conflicts that change an answer."""
     chart = _settle_ranges(chart, orders, knowledge)
     base = assess(chart.facts, orders, knowledge)
-    conflicts = tuple(_conflicts(chart, base, orders, knowledge))
+    conflicts = (*_conflicts(chart, base, orders, knowledge), *incompatible(chart, base, knowledge))
     missing = base.missing + tuple(r.fact for r in chart.ranges if r.fact not in base.missing)
     return Assessed(replace(base, conflicts=conflicts, missing=missing), chart)
 
 
 def _outcome(assessment: Assessment) -> dict[str, Any]:
-    """What a conflict may change."""
+    """What a conflict may change; without an order, safety is about the studies that could be suggested."""
     return {
         "scenario": assessment.scenario,
         "grade": assessment.grade,
         "stage": dict(assessment.tnm),
         "rating": tuple(order.rating for order in assessment.orders),
         "suggestion": tuple(order.suggestion for order in assessment.orders),
-        "safety": tuple(order.safety for order in assessment.orders),
+        "safety": tuple(order.safety for order in assessment.orders) or assessment.blocked_studies,
     }
 
 

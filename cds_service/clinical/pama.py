@@ -15,7 +15,7 @@ from cds_service.clinical import imaging
 from cds_service.clinical.assess import Reading, readings, with_fact
 from cds_service.clinical.contradictions import Assessed
 from cds_service.domain.facts import FACTS, Kind
-from cds_service.domain.findings import Order, OrderAssessment, PamaRating
+from cds_service.domain.findings import ABOUT_ANOTHER, ANOTHER_PATIENT, Order, OrderAssessment, PamaRating
 from cds_service.domain.terms import APPROPRIATE_USE, NOT_RATED
 from cds_service.knowledge.model import Knowledge
 
@@ -24,6 +24,7 @@ _NO_RATING = ""
 _IDENTIFYING = ("nen_status", "primary_site")
 _DOMINANCE = "disease_dominance"
 _SHARE = "liver_tumour_share_percent"
+_WHOSE = "data of another patient came with the chart"
 _TRACER_QUESTION = "the tracer is not stated"
 
 Others = Mapping[str, frozenset[Reading]]
@@ -53,7 +54,15 @@ def with_pama(assessed: Assessed, knowledge: Knowledge, unseen: Iterable[str] = 
         )
         for number, order in enumerate(base.orders)
     )
+    if any(skipped.reason in (ANOTHER_PATIENT, ABOUT_ANOTHER) for skipped in assessed.chart.skipped):
+        orders = tuple(_in_doubt(order, knowledge) for order in orders)
     return replace(assessed, assessment=replace(base, orders=orders))
+
+
+def _in_doubt(order: OrderAssessment, knowledge: Knowledge) -> OrderAssessment:
+    """The order when nobody can be sure whose chart it is."""
+    doubt = PamaRating(None, knowledge.pama[_NO_RATING].id, question=_WHOSE)
+    return replace(order, pama=doubt if order.pama else None, suggestion_pama=None)
 
 
 def _rated(order: OrderAssessment, plain: Reading, others: Others, knowledge: Knowledge) -> OrderAssessment:

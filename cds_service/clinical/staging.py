@@ -14,7 +14,7 @@ from typing import Any
 from cds_service.clinical.conditions import evaluate
 from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Stage
-from cds_service.knowledge.model import Knowledge, Row, Rule, StagingRow
+from cds_service.knowledge.model import Knowledge, NodeStation, Row, Rule, StagingRow
 
 SITE_NOT_STATED = "site-not-stated"
 _CARCINOMA_GRADES = ("NEC", "MiNEN")
@@ -66,8 +66,9 @@ def staging(facts: Facts, situation: Mapping[str, Any], knowledge: Knowledge) ->
         rows.append(knowledge.applicability)
     if any(stage.m is None for stage in tnm.values()):
         rows.append(knowledge.rows["TNM-25"])
-    if facts.metastases is not None:  # only the part of the pancreas leaves them open
-        missing = [(rule, "pancreas_subsite" if name == "metastases" else name) for rule, name in missing]
+    if _undecided_stations(facts, knowledge):
+        missing = [(rule, _open_by_part(name, facts)) for rule, name in missing]
+        missing.append((knowledge.nodes.rule_id, "pancreas_subsite"))
     primary = _primary(facts, situation, tnm, knowledge)
     return Staging(tnm, primary, tuple(rows), _by_rule(missing), _distant(seen.get("metastases"), tnm))
 
@@ -112,26 +113,51 @@ def _primary(facts: Facts, situation: Mapping[str, Any], tnm: Mapping[str, Stage
 
 
 def _nodes_by_station(facts: Facts, knowledge: Knowledge) -> dict[str, Any]:
-    """Count celiac and porta-hepatis nodes as regional or distant by the part of the pancreas (TNM-22)."""
-    if facts.metastases is None or facts.primary_site != "pancreas":
+    """Count celiac and porta-hepatis nodes as regional or distant by the part of the pancreas (TNM-22).
+
+    A station whose meaning is open is neither, and leaves open what it could change: regional nodes recorded as
+    negative, and beside the liver alone the subcategory of M1 (TNM-24).
+    """
+    if not _named_stations(facts, knowledge):
         return {}
-    stations = {entry.site for entry in (*knowledge.nodes.distant, *knowledge.nodes.regional)}
-    named = [site for site in facts.metastases if site in stations]
-    if not named:
-        return {}
-    regional = {
-        entry.site for entry in knowledge.nodes.regional if facts.pancreas_subsite in entry.subsites
-    }.intersection(named)
-    distant = {
-        entry.site for entry in knowledge.nodes.distant if facts.pancreas_subsite in entry.subsites
-    }.intersection(named)
-    others = tuple(site for site in facts.metastases if site not in regional)
+    regional = _stations_for(facts, knowledge.nodes.regional)
+    undecided = _undecided_stations(facts, knowledge)
+    others = tuple(site for site in facts.metastases or () if site not in regional)
     nodes = "positive" if regional else facts.nodes
-    undecided = set(named) - regional - distant
-    if undecided:  # neither regional nor distant can be claimed
-        rest = tuple(site for site in others if site not in undecided)
-        return {"metastases": rest or None, "nodes": nodes}
-    return {"metastases": others, "nodes": nodes}
+    if not undecided:
+        return {"metastases": others, "nodes": nodes}
+    if nodes == "negative":
+        nodes = None
+    rest = tuple(site for site in others if site not in undecided)
+    if rest == ("liver",):
+        rest = (*rest, SITE_NOT_STATED)
+    return {"metastases": rest or None, "nodes": nodes}
+
+
+def _named_stations(facts: Facts, knowledge: Knowledge) -> frozenset[str]:
+    """Node stations among the sites of a pancreatic tumour."""
+    if facts.primary_site != "pancreas":
+        return frozenset()
+    stations = {entry.site for entry in (*knowledge.nodes.distant, *knowledge.nodes.regional)}
+    return frozenset(stations.intersection(facts.metastases or ()))
+
+
+def _stations_for(facts: Facts, entries: Iterable[NodeStation]) -> set[str]:
+    """The named stations among the entries that hold for the part of the pancreas."""
+    return {entry.site for entry in entries if facts.pancreas_subsite in entry.subsites}.intersection(
+        facts.metastases or ()
+    )
+
+
+def _open_by_part(name: str, facts: Facts) -> str:
+    """What to ask for when a fact on record was left open by a station: the part of the pancreas."""
+    return name if getattr(facts, name) is None else "pancreas_subsite"
+
+
+def _undecided_stations(facts: Facts, knowledge: Knowledge) -> frozenset[str]:
+    """Named stations of which neither regional nor distant can be claimed."""
+    decided = _stations_for(facts, (*knowledge.nodes.distant, *knowledge.nodes.regional))
+    return _named_stations(facts, knowledge) - decided
 
 
 def _stage(
@@ -151,10 +177,10 @@ def _stage(
     if t.value is None and _recorded_fits(situation, system, knowledge):
         t_value, as_recorded = situation["recorded_t"], True
     n_value = n.value or "NX"
-    group, row = _group(site, system, t_value, n_value, m.value, knowledge)
+    group, row = stage_group(site, system, t_value, n_value, m.value, knowledge)
     if_m0 = None
     if m.value is None:
-        if_m0, row = _group(site, system, t_value, n_value, "M0", knowledge)
+        if_m0, row = stage_group(site, system, t_value, n_value, "M0", knowledge)
     if row:
         rows.append(row)
     count_unknown = n.value == "N1" and any(name == "nodes_positive_count" for _, name in n.missing)
@@ -168,7 +194,7 @@ def _recorded_fits(situation: Mapping[str, Any], system: str, knowledge: Knowled
     return system == (situation.get("recorded_edition") or knowledge.primary_system.default)
 
 
-def _group(
+def stage_group(
     site: str, system: str, t: str, n: str, m: str | None, knowledge: Knowledge
 ) -> tuple[str | None, Row | None]:
     """Stage group and the row that gives it; a combination without a row cannot be grouped."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from cds_service.domain.facts import Facts
+from cds_service.domain.terms import Lack
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,11 @@ class ValueRange:
     shown: str
 
 
+ANOTHER_PATIENT: Final = "this is another patient than the one of the call"
+ABOUT_ANOTHER: Final = "the resource is about another patient"
+"""Reasons for which something is unusable that put the whole chart in doubt."""
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """Something present but unusable.
@@ -124,6 +130,8 @@ class PatientFacts:
     skipped: tuple[Skipped, ...] = ()
     unavailable: tuple[str, ...] = ()
     """Inputs that could not be had (prefetch keys); what they would have held is unknown."""
+    lacks: Mapping[str, Lack] = field(default_factory=dict)
+    """Why, by input."""
     days_since: Mapping[str, float] = field(default_factory=dict)
     """Days since a study was last completed, by procedure key."""
     priors: tuple[Evidence, ...] = ()
@@ -264,7 +272,12 @@ class Followup:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two usable sources that lead to different answers."""
+    """Two usable sources that lead to different answers.
+
+    Attributes:
+        fact: what the answer rests on, with its value and sources.
+        other_fact: the fact that the other source speaks about, when it is not the same one.
+    """
 
     fact: str
     chosen: tuple[Evidence, ...]
@@ -272,6 +285,52 @@ class Conflict:
     changes: tuple[str, ...]
     value: object = None
     other_value: object = None
+    other_fact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One part of an answer that would be another.
+
+    Attributes:
+        what: one of :data:`cds_service.domain.terms.CHANGES`.
+        before: what is said now; None for nothing.
+        after: what would be said.
+        order: id of the order concerned; empty for the patient.
+        about: the edition, staging system or study that is spoken of, where there is more than one.
+    """
+
+    what: str
+    before: str | None
+    after: str | None
+    order: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WouldChange:
+    """What an unknown fact would change, were it one of these values.
+
+    Attributes:
+        values: truth values, words, lists of words, or ranges of numbers, that all lead to the same answer.
+        example: the value that was assessed.
+        level: the most that changes, one of :data:`cds_service.domain.terms.LEVELS`.
+    """
+
+    fact: str
+    values: tuple[Any, ...]
+    example: Any
+    level: str
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """What the unknown facts would change, most first, and the facts that were not looked at for lack of budget."""
+
+    entries: tuple[WouldChange, ...] = ()
+    unexamined: tuple[str, ...] = ()
+    evaluations: int = 0
 
 
 @dataclass(frozen=True, slots=True)

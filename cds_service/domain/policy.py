@@ -1,9 +1,8 @@
-"""What a site or client may decide about reading charts and writing orders, as values that code is handed."""
+"""What a site may decide about reading charts and writing orders, as values that FHIR code is handed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +28,6 @@ class OrderWriting:
 
     code_systems: tuple[str, ...] = ("loinc", "sct", "cpt", "local")
     sstr_tracer: str = "tracer-ga68-dotatate"
-
-
-class PamaPlacement(StrEnum):
-    """Where in the answer a client looks for system actions (PM-012)."""
-
-    STANDARD = "standard"
-    ARGONAUT = "argonaut"
-    BOTH = "both"
 
 
 DEFAULT_WRITING = OrderWriting()

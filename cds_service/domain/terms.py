@@ -6,6 +6,8 @@ they test facts. As with facts, an absent signal is unknown.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
 from cds_service.domain.facts import FACTS, FactSpec, Kind
@@ -55,6 +57,60 @@ SEVERITIES: Final = (CRITICAL, WARNING, INFO)
 
 STAGING_SYSTEMS: Final = ("enets", "ajcc7", "ajcc8", "ajcc9", "ajcc8-exocrine")
 FOLLOWUP_STATUS: Final = ("too-early", "due", "overdue", "not-evaluated")
+
+
+class Lack(StrEnum):
+    """Why an input could not be had in full."""
+
+    NOT_SENT = "not-sent"
+    SENT_AS_ERROR = "sent-as-error"
+    UNREADABLE = "unreadable"
+    MORE_PAGES = "more-pages"
+    NOT_GRANTED = "not-granted"
+    SERVER_NOT_ALLOWED = "server-not-allowed"
+    ADDRESS_REFUSED = "address-refused"
+    UNREACHABLE = "unreachable"
+    UNAUTHORISED = "unauthorised"
+    NOT_OFFERED = "not-offered"
+    REDIRECTED = "redirected"
+    BUSY = "busy"
+    SERVER_ERROR = "server-error"
+    TIMED_OUT = "timed-out"
+    CUT_OFF = "cut-off"
+    NOT_FHIR = "not-fhir"
+    TOO_LARGE = "too-large"
+    TOO_MANY_PAGES = "too-many-pages"
+    FOREIGN_LINK = "foreign-link"
+
+
+LACK_WORDS: Final[Mapping[Lack, str]] = {
+    Lack.NOT_SENT: "not sent with the call",
+    Lack.SENT_AS_ERROR: "the EHR sent an error instead",
+    Lack.UNREADABLE: "part of it is damaged",
+    Lack.MORE_PAGES: "only the first page was sent",
+    Lack.NOT_GRANTED: "not granted to this service",
+    Lack.SERVER_NOT_ALLOWED: "this service may not read that FHIR server",
+    Lack.ADDRESS_REFUSED: "the address of the FHIR server is refused",
+    Lack.UNREACHABLE: "the FHIR server cannot be reached",
+    Lack.UNAUTHORISED: "the FHIR server does not authorise it",
+    Lack.NOT_OFFERED: "the FHIR server does not offer it",
+    Lack.REDIRECTED: "the FHIR server redirects elsewhere",
+    Lack.BUSY: "the FHIR server is too busy",
+    Lack.SERVER_ERROR: "the FHIR server reports an error",
+    Lack.TIMED_OUT: "not read in time",
+    Lack.CUT_OFF: "the answer of the FHIR server was cut off",
+    Lack.NOT_FHIR: "the FHIR server answered with something else",
+    Lack.TOO_LARGE: "too large",
+    Lack.TOO_MANY_PAGES: "too many pages",
+    Lack.FOREIGN_LINK: "the next page is on another server",
+}
+"""The same for people."""
+
+CHANGES: Final = ("scenario", "grade", "stage", "rating", "suggestion", "safety", "followup", "auc")
+"""Parts of an answer that knowing one more fact may change."""
+LEVELS: Final = ("critical-safety", "scenario", "rating", "grade", "stage", "followup", "advice")
+"""How much would change, most first: a blocked study or suggestion; the scenario; rating, suggestion or a warning; the
+grade; the stage; the schedule; the SSTR-PET overlay or safety information only."""
 BASES: Final = ("seed", "public", "derived", "reading", "engineering-default")
 
 _PATIENT_SIGNALS: Final = (

@@ -15,11 +15,27 @@ from typing import Any
 import msgspec
 
 from cds_service.domain.findings import Skipped
+from cds_service.domain.terms import Lack
 from cds_service.service import Input
 
 _NOTHING = msgspec.Raw(b"")
 _NULL = msgspec.Raw(b"null")
+_COMPANIONS = frozenset(
+    {
+        "Medication",
+        "Specimen",
+        "Practitioner",
+        "PractitionerRole",
+        "Organization",
+        "Location",
+        "Provenance",
+        "Substance",
+    }
+)
+"""Types a server may send along with what was asked for."""
 _REMARKS = ("information", "warning")
+_PASSING = frozenset({"transient", "timeout", "throttled", "lock-error", "incomplete"})
+"""Codes of issues that say of themselves that another try may succeed; any other error is not asked again (CH-057)."""
 Wanted = Callable[[object], bool]
 
 
@@ -42,13 +58,51 @@ class _Bundle(msgspec.Struct):
     link: Any = None
 
 
+class _Link(msgspec.Struct):
+    resourceType: str  # noqa: N815
+    link: Any = None
+
+
 class _Peek(msgspec.Struct):
     resourceType: Any = None  # noqa: N815
     code: Any = None
 
 
 _BUNDLES = msgspec.json.Decoder(_Bundle)
+_LINKS = msgspec.json.Decoder(_Link)
 _PEEKS = msgspec.json.Decoder(_Peek)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one value held: a prefetched one, or a page read from the FHIR server.
+
+    Attributes:
+        state: what it says about the data.
+        next: address of the next page; empty when there is one without a usable address, None when there is none.
+        damaged: entries could not be read.
+        lack: why the state is not complete.
+        passing: it reports an error that may be gone at a second try.
+    """
+
+    state: State
+    next: str | None = None
+    damaged: bool = False
+    lack: Lack | None = None
+    passing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Data that may still be had from the FHIR server.
+
+    Attributes:
+        next: address of the page to go on with; empty to start from the beginning.
+        damaged: entries of the pages at hand could not be read.
+    """
+
+    next: str = ""
+    damaged: bool = False
 
 
 @dataclass(slots=True)
@@ -57,7 +111,13 @@ class Received:
 
     resources: list[dict[str, Any]] = field(default_factory=list)
     states: dict[str, State] = field(default_factory=dict)
+    lacks: dict[str, Lack] = field(default_factory=dict)
+    """Why, for every key that is not complete."""
+    gaps: dict[str, Gap] = field(default_factory=dict)
+    """Keys whose data may still be read from the FHIR server."""
     skipped: list[Skipped] = field(default_factory=list)
+    known: frozenset[str] = _COMPANIONS
+    """Resource types that may stand in an answer: those asked for, and what servers send along."""
     unread: int = 0
     """Observations that were left in place because their code means nothing here."""
 
@@ -75,11 +135,35 @@ def receive(prefetch: Mapping[str, msgspec.Raw], inputs: Iterable[Input], wanted
         inputs: what the service asked for.
         wanted: by resource type, a quick test of ``code``; types without one are always read.
     """
-    received = Received()
+    inputs = tuple(inputs)
+    received = Received(known=_COMPANIONS.union(asked.resource_type for asked in inputs))
     for asked in inputs:
         raw = prefetch.get(asked.key)
-        received.states[asked.key] = State.ABSENT if raw is None else _Value(asked, wanted, received).read(raw)
+        page = Page(State.ABSENT, lack=Lack.NOT_SENT) if raw is None else take(asked, raw, wanted, received)
+        received.states[asked.key] = page.state
+        if page.lack is not None:
+            received.lacks[asked.key] = page.lack
+        if page.next is not None or page.state is State.ABSENT or page.passing:
+            received.gaps[asked.key] = Gap(page.next or "", page.damaged and bool(page.next))
     return received
+
+
+def take(asked: Input, raw: msgspec.Raw, wanted: Mapping[str, Wanted], received: Received) -> Page:
+    """Add the resources of one value to what was received, and say what the value means for its key."""
+    return _Value(asked, wanted, received).read(raw)
+
+
+def next_link(raw: bytes) -> str | None:
+    """Address of the page after this one, read without looking at the entries; as in :class:`Page`.
+
+    Raises:
+        ValueError: this is no FHIR JSON.
+    """
+    try:
+        page = _LINKS.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ValueError from None
+    return _next(page.link)
 
 
 @dataclass(slots=True)
@@ -91,8 +175,25 @@ class _Value:
     received: Received
     kinds: set[str] = field(default_factory=set)
     """Resource types met so far."""
+    next: str | None = None
+    damaged: bool = False
+    issues: set[str] = field(default_factory=set)
+    """Codes of the errors reported in place of data."""
 
-    def read(self, raw: msgspec.Raw) -> State:
+    def read(self, raw: msgspec.Raw) -> Page:
+        state = self._state(raw)
+        if state is State.COMPLETE and self._is_about_something_else():
+            return Page(State.ERROR, lack=Lack.UNREADABLE, passing=True)
+        if state is State.COMPLETE:
+            return Page(state)
+        if state is State.INCOMPLETE:
+            return Page(state, self.next, self.damaged, Lack.UNREADABLE if self.damaged else Lack.MORE_PAGES)
+        if "OperationOutcome" not in self.kinds:
+            return Page(state, None, self.damaged, Lack.UNREADABLE, passing=True)  # nobody said that it cannot be had
+        passing = bool(self.issues) and self.issues <= _PASSING
+        return Page(state, None, self.damaged, Lack.SENT_AS_ERROR, passing)
+
+    def _state(self, raw: msgspec.Raw) -> State:
         if raw == _NULL:
             return State.COMPLETE
         try:
@@ -100,19 +201,17 @@ class _Value:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._read_odd(raw)
         if bundle.resourceType == "Bundle":
-            state = self._entries(bundle)
-        else:
-            state = self._resource(raw)
-            if "OperationOutcome" in self.kinds:
-                return State.ERROR  # instead of data, whatever its severity
-        return State.ERROR if state is State.COMPLETE and self._is_about_something_else() else state
+            return self._entries(bundle)
+        state = self._resource(raw)
+        return State.ERROR if "OperationOutcome" in self.kinds else state  # instead of data, whatever its severity
 
     def _entries(self, bundle: _Bundle) -> State:
         """All entries, and the worst of their states."""
         states = {self._resource(entry.resource) for entry in bundle.entry or () if entry.resource != _NOTHING}
+        self.next = self.next or _next(bundle.link)
         if State.ERROR in states:
             return State.ERROR
-        return State.INCOMPLETE if State.INCOMPLETE in states or _has_next(bundle.link) else State.COMPLETE
+        return State.INCOMPLETE if State.INCOMPLETE in states or self.next is not None else State.COMPLETE
 
     def _is_about_something_else(self) -> bool:
         """Whether resources came, but none of the type asked for: then nothing was said about that type."""
@@ -123,6 +222,7 @@ class _Value:
         return True
 
     def _skip(self, reason: str) -> None:
+        self.damaged = True
         self.received.skipped.append(Skipped(self.asked.key, reason))
 
     def _resource(self, raw: msgspec.Raw) -> State:
@@ -143,11 +243,19 @@ class _Value:
         if not isinstance(kind, str):
             self._skip("an entry has no resourceType")
             return State.INCOMPLETE
+        return self._keep(kind, resource)
+
+    def _keep(self, kind: str, resource: dict[str, Any]) -> State:
+        """Take a resource of a type that was asked for; another one hides what it was meant to be."""
         self.kinds.add(kind)
         if kind == "OperationOutcome":
+            self.issues |= _issue_codes(resource)
             return State.ERROR if _is_error(resource) else State.COMPLETE
         self.received.resources.append(resource)
-        return State.COMPLETE
+        if kind in self.received.known:
+            return State.COMPLETE
+        self._skip("an entry is of a type that was not asked for")
+        return State.INCOMPLETE
 
     def _read_odd(self, raw: msgspec.Raw) -> State:
         """A value whose shape is not that of a Bundle or resource: take what objects it holds, call it incomplete."""
@@ -166,9 +274,23 @@ class _Value:
         return State.INCOMPLETE if entries else State.ERROR
 
 
-def _has_next(link: object) -> bool:
-    """Whether the Bundle is a page with more behind it."""
-    return isinstance(link, list) and any(isinstance(item, dict) and item.get("relation") == "next" for item in link)
+def _next(link: object) -> str | None:
+    """Address of the next page; empty when it is not a string, None when there is no next page."""
+    for item in link if isinstance(link, list) else ():
+        if isinstance(item, dict) and item.get("relation") == "next":
+            address = item.get("url")
+            return address if isinstance(address, str) else ""
+    return None
+
+
+def _issue_codes(outcome: dict[str, Any]) -> set[str]:
+    """Codes of the issues that are more than a remark."""
+    issues = outcome.get("issue")
+    return {
+        str(issue.get("code"))
+        for issue in (issues if isinstance(issues, list) else ())
+        if isinstance(issue, dict) and issue.get("severity") not in _REMARKS
+    }
 
 
 def _is_error(outcome: dict[str, Any]) -> bool:

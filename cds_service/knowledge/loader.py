@@ -24,9 +24,6 @@ from cds_service.knowledge import model as m
 from cds_service.knowledge.ranges import Range
 from cds_service.knowledge.site import DEFAULT_SITE, EngineeringDefault, Site, settings_at
 
-VERSION = "2026.11"
-"""Label of the clinical content; the hash beside it identifies the rows exactly."""
-
 _PER_ORDER = ORDER_SIGNALS | ORDER_FACTS
 _ROW_PATH = re.compile(r"`\$\.row\[(\d+)\]")
 _GRADING_NEEDS = ("GRD-01", "GRD-03", "GRD-10", "GRD-11", "GRD-20")
@@ -111,6 +108,14 @@ class _Pama(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     row: list[m.PamaRow]
 
 
+class _Context(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    row: list[m.ContextRow]
+
+
+class _Changes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    edition: list[m.Edition]
+
+
 class _Procedures(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     procedure: list[m.Procedure]
     row: list[m.AttributeRow]
@@ -136,6 +141,7 @@ class _Reader:
         self.digest = hashlib.sha256()
         self.rows: dict[str, m.Row] = {}
         self.sources: dict[str, m.Source] = {}
+        self.tables: dict[str, str] = {}
         listed = self.decode("defaults.toml", _EngineeringDefaults).default
         self.defaults = _by(listed, "key", "defaults")
         self.settings = settings_at(site, self.defaults)
@@ -194,6 +200,7 @@ class _Reader:
             raise KnowledgeError(f"{where}: valid_until {row.valid_until} is not after valid_from")
         admitted = msgspec.structs.replace(row, **dated)
         self.rows[row.id] = admitted
+        self.tables[row.id] = table
         return admitted
 
     def table(self, name: str, kind: type[Any]) -> list[Any]:
@@ -211,7 +218,7 @@ class _Reader:
         for name in row.missing:
             if name not in FACTS:
                 raise KnowledgeError(f"{where}: missing names {name!r}, which is not a fact")
-        return m.Condition(tuple(_tests(where, row.when)), tuple(tuple(_tests(where, part)) for part in row.any))
+        return parse_condition(where, row.when, row.any)
 
 
 def _row_named_by(error: Exception, data: bytes) -> str:
@@ -233,6 +240,15 @@ def _check_day(where: str, name: str, value: str) -> None:
         same = False
     if not same:
         raise KnowledgeError(f"{where}: {name} {value!r} is not a date (YYYY-MM-DD)")
+
+
+def parse_condition(where: str, when: Mapping[str, Any], parts: Iterable[Mapping[str, Any]] = ()) -> m.Condition:
+    """A condition as tables write it.
+
+    Raises:
+        KnowledgeError: a name, an operator or a word is not one of ours; the message begins with ``where``.
+    """
+    return m.Condition(tuple(_tests(where, when)), tuple(tuple(_tests(where, part)) for part in parts))
 
 
 def _tests(where: str, part: Mapping[str, Any]) -> Iterator[m.Test]:
@@ -369,12 +385,45 @@ def _needed(table: str, names: Iterable[str], there: Iterable[str]) -> None:
         raise KnowledgeError(f"tables/{table}.toml: {', '.join(sorted(missing))} is needed and not there")
 
 
-def _references_exist(advice: Iterable[m.Rule[m.AdviceRow]], known: Collection[str]) -> None:
-    for rule in advice:
-        if rule.row.refers_to and rule.row.refers_to not in known:
-            raise KnowledgeError(
-                f"tables/advice.toml, row {rule.row.id!r}: refers_to names {rule.row.refers_to!r}, which does not exist"
-            )
+def _references_exist(reader: _Reader, advice: Iterable[m.Rule[m.AdviceRow]], known: Collection[str]) -> None:
+    """Rows refer to rows or rules that exist, and not to themselves."""
+    referring: list[tuple[m.Row, str, str]]
+    referring = [(rule.row, "refers_to", rule.row.refers_to) for rule in advice if rule.row.refers_to]
+    referring += [(row, "see", name) for row in reader.rows.values() for name in row.see]
+    for row, member, name in referring:
+        if name not in known or name in (row.id, row.rule_id):
+            where = f"tables/{reader.tables[row.id]}.toml, row {row.id!r}"
+            raise KnowledgeError(f"{where}: {member} names {name!r}, which is no other row or rule")
+
+
+def _read_context(reader: _Reader) -> tuple[m.ContextRow, ...]:
+    rows: list[m.ContextRow] = reader.table("context", _Context)
+    for row in rows:
+        for name in row.scenarios:
+            _known_scenario("context", row.id, name)
+    return tuple(rows)
+
+
+def _read_editions(reader: _Reader, known: Collection[str]) -> tuple[m.Edition, ...]:
+    """The changelog of the content, newest first; it speaks of rows and tables that exist."""
+    editions = reader.decode("changes.toml", _Changes).edition
+    tables = set(reader.tables.values())
+    later = ""
+    for edition in editions:
+        where = f"changes.toml, version {edition.version!r}"
+        _check_day(where, "date", edition.date)
+        if later and edition.date > later:
+            raise KnowledgeError(f"{where}: {edition.date} is later than the version above it; newest comes first")
+        later = edition.date
+        for change in edition.change:
+            unknown = [name for name in change.rows if name not in known]
+            unknown += [name for name in change.tables if name not in tables]
+            if unknown or not change.text.strip():
+                what = f"{', '.join(unknown)} is no row or table" if unknown else "a change has no text"
+                raise KnowledgeError(f"{where}: {what}")
+    if not editions or len({edition.version for edition in editions}) != len(editions):
+        raise KnowledgeError("changes.toml: versions are missing or named twice")
+    return tuple(editions)
 
 
 def _orders_exist(rules: Iterable[m.Rule[m.Row]], procedures: Mapping[str, m.Procedure]) -> None:
@@ -481,12 +530,15 @@ def read_knowledge(folder: Traversable, site: Site = DEFAULT_SITE) -> m.Knowledg
     principles = _by(reader.table("principles", _Principles), "id", "principles")
     _needed("principles", _PRINCIPLES, principles)
     pama = _pama(reader)
+    context = _read_context(reader)
     rule_rows: dict[str, m.Row] = {}
     for stored in reader.rows.values():
         rule_rows.setdefault(stored.rule_id, stored)
-    _references_exist(advice, {*rule_rows, *reader.rows})
+    known = {*rule_rows, *reader.rows}
+    _references_exist(reader, advice, known)
+    editions = _read_editions(reader, known)
     return m.Knowledge(
-        version=VERSION,
+        version=editions[0].version,
         hash=reader.digest.hexdigest()[:16],
         sources=reader.sources,
         procedures=procedures,
@@ -512,6 +564,9 @@ def read_knowledge(folder: Traversable, site: Site = DEFAULT_SITE) -> m.Knowledg
         pama=pama,
         rows=dict(reader.rows),
         rule_rows=rule_rows,
+        context=context,
+        tables=dict(reader.tables),
+        editions=editions,
         settings=reader.settings,
         engineering_defaults=reader.defaults,
         site=site,

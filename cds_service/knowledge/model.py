@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
@@ -48,6 +48,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         cite: ``"<source key>: <place>"``, at least one.
         basis: what the statement rests on.
         valid_from, valid_until: ISO dates between which the row applies; the end is exclusive.
+        executed_by: dotted name of the function that carries the rule out, where no table does.
+        see: rows or rules that carry it out, or that act on the same matter.
         uses: engineering defaults whose value is part of the row; filled in when it loads.
     """
 
@@ -60,6 +62,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     valid_until: str = ""
     checked: str = ""
     review_by: str = ""
+    executed_by: str = ""
+    see: list[str] = []
     uses: list[str] = []
 
     @property
@@ -92,10 +96,11 @@ class ConditionalRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ScenarioRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A scenario; ``candidates`` are the scenarios it cannot tell apart."""
+    """A scenario; ``excludes`` says who is out, ``candidates`` are the scenarios it cannot tell apart."""
 
     scenario: str
     label: str
+    excludes: str = ""
     candidates: list[str] = []
 
 
@@ -323,6 +328,34 @@ class PrincipleRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     class_equivalence: bool = True
 
 
+class ContextRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A fact of the sources that decides nothing; the guideline text shows it.
+
+    Attributes:
+        topic: heading under which it stands.
+        scenarios: scenarios on whose pages it is shown.
+    """
+
+    topic: Literal["function", "modality", "radiation", "prognosis", "treatment", "response", "follow-up", "staging"]
+    scenarios: list[str] = []
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One change of the clinical content: what it is, and the rows or whole tables it concerns."""
+
+    text: str
+    rows: list[str] = []
+    tables: list[str] = []
+
+
+class Edition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The changes published under one label of the clinical content."""
+
+    version: str
+    date: str
+    change: list[Change]
+
+
 class Procedure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A study that rules speak about."""
 
@@ -354,6 +387,8 @@ class Op(StrEnum):
     NOT = "not"
     UNLESS = "unless"
     KNOWN = "known"
+
+    __hash__ = str.__hash__  # operators are looked up a hundred times per order; an Enum hashes in Python
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,6 +485,11 @@ class Knowledge:
     site: Site = DEFAULT_SITE
     unavailable: frozenset[str] = frozenset()
     """Studies that cannot be done at the site."""
+    context: tuple[ContextRow, ...] = ()
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """Table by row id."""
+    editions: tuple[Edition, ...] = ()
+    """Changes of the clinical content, newest first."""
     newest_start: str = ""
     """Latest ``valid_from`` of all rows; from that day on no row is still to come."""
     first_end: str = ""
@@ -518,6 +558,7 @@ class Knowledge:
             staging_warnings=_kept(self.staging_warnings, out),
             followup=_kept(self.followup, out),
             pama={category: row for category, row in self.pama.items() if row.id not in out},
+            context=tuple(row for row in self.context if row.id not in out),
         )
 
     @property

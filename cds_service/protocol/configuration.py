@@ -78,7 +78,7 @@ def read_configuration(extension: msgspec.Raw) -> Mapping[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def wanted(cards: tuple[Card, ...], values: Mapping[str, Any]) -> tuple[Card, ...]:
+def wanted_cards(cards: tuple[Card, ...], values: Mapping[str, Any]) -> tuple[Card, ...]:
     """The cards of the kinds that are wanted, the gravest as far as their number is limited, in the order they came."""
     kept = [card for card in cards if card.source.topic is None or values.get(card.source.topic.code) is not False]
     most = values.get(MOST)

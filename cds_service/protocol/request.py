@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from cds_service.errors import HookMismatch, InvalidRequest, NotJson
+from cds_service.protocol.authorization import FhirAccess, read_access
 from cds_service.protocol.configuration import read_configuration
 from cds_service.protocol.contexts import CONTEXTS
 from cds_service.protocol.written import drafts_as_written
@@ -50,6 +51,7 @@ class HookRequest:
         dispatched: references of the dispatched orders (order-dispatch).
         appointments: proposed appointments, as plain objects (appointment-book).
         prefetch: raw JSON by key; a key that is absent was not supplied.
+        fhir: where the chart may be read; None when the call names no FHIR server.
         configuration: options the client sets for this call (CR-002).
         defects: requirement numbers the caller missed without harm.
     """
@@ -65,8 +67,14 @@ class HookRequest:
     dispatched: tuple[str, ...] = ()
     appointments: tuple[dict[str, Any], ...] = ()
     prefetch: Mapping[str, msgspec.Raw] = field(default_factory=dict)
+    fhir: FhirAccess | None = None
     configuration: Mapping[str, Any] = field(default_factory=dict)
     defects: tuple[str, ...] = ()
+
+    @property
+    def fhir_server(self) -> str:
+        """Base URL of the client's FHIR server; empty when not given."""
+        return self.fhir.server if self.fhir else ""
 
 
 def parse_request(body: bytes, hook: str) -> HookRequest:
@@ -107,6 +115,7 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         dispatched=_references("dispatchedOrders", context, hook),
         appointments=_resources("appointments", context.get("appointments"), defects),
         prefetch=_prefetch(envelope.prefetch, defects),
+        fhir=read_access(envelope.fhirServer, envelope.fhirAuthorization, defects),
         configuration=read_configuration(envelope.extension),
         defects=tuple(defects),
     )

@@ -13,6 +13,10 @@ from typing import Any
 SUMMARY_LIMIT = 139
 """Longest summary: strictly fewer than 140 characters (CH-084)."""
 
+AT_MOST_ONE = "at-most-one"
+ANY = "any"
+"""How many suggestions of a card may be taken (CH-091): one at most, or each for itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Coding:
@@ -64,6 +68,7 @@ class Card:
     """What the clinician sees.
 
     Attributes:
+        selection: how many of the suggestions may be taken.
         rules: rows the card rests on; recorded with the card, not sent.
         associated: references of the orders the card speaks about.
     """
@@ -73,6 +78,7 @@ class Card:
     source: Source
     detail: str = ""
     suggestions: tuple[Suggestion, ...] = ()
+    selection: str = AT_MOST_ONE
     override_reasons: tuple[Coding, ...] = ()
     links: tuple[Link, ...] = ()
     rules: tuple[str, ...] = ()
@@ -107,7 +113,7 @@ def card_object(card: Card, uuid: str, suggestion_uuids: tuple[str, ...]) -> dic
                 _suggestion(suggestion, identifier)
                 for suggestion, identifier in zip(card.suggestions, suggestion_uuids, strict=True)
             ],
-            "selectionBehavior": "at-most-one" if card.suggestions else None,
+            "selectionBehavior": card.selection if card.suggestions else None,
             "overrideReasons": [coding_object(reason) for reason in card.override_reasons],
             "links": [{"label": link.label, "url": link.url, "type": "absolute"} for link in card.links],
             "extension": extension,

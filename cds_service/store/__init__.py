@@ -1,1 +1,1 @@
-"""Consult log: what was answered and on which rows. No resource bodies, no patient identifiers."""
+"""What was answered, on which rows, and what became of it. No resource bodies, no patient identifiers."""

@@ -12,6 +12,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from cds_service.errors import SettingsError, StoreError
 
 _BUSY_SECONDS = 10
+_POSTGRESQL = ("postgres", "postgresql")
+"""Spellings without a driver; the driver is psycopg."""
 
 
 def open_engine(url: str) -> Engine:
@@ -25,7 +27,7 @@ def open_engine(url: str) -> Engine:
     except ArgumentError:
         raise SettingsError("PNET_CDS_DATABASE_URL: not a database URL such as sqlite:///var/pnet-cds.sqlite") from None
     if parsed.get_backend_name() != "sqlite":
-        return _open_other(parsed)
+        return _open_postgresql(parsed)
     if parsed.database and parsed.database != ":memory:":
         _make_folder(Path(parsed.database).parent)
     engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})
@@ -33,13 +35,18 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
-def _open_other(url: URL) -> Engine:
+def _open_postgresql(url: URL) -> Engine:
+    if url.drivername in _POSTGRESQL:
+        url = url.set(drivername="postgresql+psycopg")
     try:
-        return create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _BUSY_SECONDS})
     except (NoSuchModuleError, ImportError):
         raise SettingsError(
-            f"PNET_CDS_DATABASE_URL: there is no driver for {url.drivername!r} in this installation"
+            f"PNET_CDS_DATABASE_URL: there is no driver for {url.drivername!r} in this installation; SQLite needs "
+            "none, PostgreSQL needs the extra pnet-cds[postgres]"
         ) from None
+    event.listen(engine, "connect", _prepare_postgresql)
+    return engine
 
 
 def _make_folder(folder: Path) -> None:
@@ -50,8 +57,22 @@ def _make_folder(folder: Path) -> None:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """Write-ahead log, so that readers and the writer do not wait for each other; foreign keys enforced."""
+    """Write-ahead log, so that readers and the writer do not wait for each other; foreign keys enforced.
+
+    A commit waits for the disk (FULL): what was acknowledged outlives a killed process with NORMAL as well, but a power
+    cut only with FULL.
+    """
     cursor = connection.cursor()
-    for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON"):
+    for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"):
         cursor.execute(statement)
     cursor.close()
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    """A commit waits for the disk, also where the server is set up not to; stricter settings stay."""
+    cursor = connection.cursor()
+    cursor.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    cursor.close()
+    connection.commit()

@@ -8,9 +8,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, func, select
 
 from cds_service.errors import StoreError
+
+_LOCK = 5_064_521
+"""Any number that no other user of the database takes as an advisory lock."""
 
 
 def _config(location: str) -> Config:
@@ -20,8 +23,8 @@ def _config(location: str) -> Config:
     return config
 
 
-def migrate(engine: Engine) -> None:
-    """Create or upgrade the schema.
+def migrate(engine: Engine, to: str = "head") -> None:
+    """Create or upgrade the schema, to the newest migration unless another is named.
 
     Raises:
         StoreError: the database cannot be reached or upgraded.
@@ -30,15 +33,30 @@ def migrate(engine: Engine) -> None:
         config = _config(str(folder))
         try:
             with engine.begin() as connection:
+                _alone(connection)
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                command.upgrade(config, to)
         except Exception as error:
             raise StoreError(f"The store cannot be brought to the current schema: {type(error).__name__}.") from error
 
 
+def _alone(connection: Connection) -> None:
+    """Several processes may start at once: one migrates, the others wait and find it done."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+
 def is_current(engine: Engine) -> bool:
     """Whether the database is at the newest migration."""
+    at, newest = revisions(engine)
+    return at == newest
+
+
+def revisions(engine: Engine) -> tuple[str | None, str]:
+    """The migration the database is at, if any, and the newest one."""
     with as_file(files("cds_service.store") / "migrations") as folder:
         newest = ScriptDirectory.from_config(_config(str(folder))).get_current_head()
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() == newest
+        return MigrationContext.configure(connection).get_current_revision(), str(newest)

@@ -1,23 +1,25 @@
-"""The store on an SQL database."""
+"""The store of a running service, on an SQL database."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+import secrets
 from typing import Any
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, Table, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from cds_service.errors import StoreError
-from cds_service.store.base import CardRecord, ConsultRecord, SyntheticPatient
+from cds_service.store.base import ConsultRecord, FeedbackRecord, SyntheticPatient
 from cds_service.store.migrate import is_current
-from cds_service.store.tables import card, consult, synthetic_patient
+from cds_service.store.rows import card_row, consult_records, consult_row, feedback_row, reported, whole_consults
+from cds_service.store.tables import card, consult, feedback, secret, synthetic_patient
+
+_PSEUDONYM_KEY = "pseudonym-key"
+_KEY_BYTES = 32
 
 
 class SqlStore:
-    """Consults in SQLite or PostgreSQL, through SQLAlchemy Core."""
+    """Consults and feedback in SQLite or PostgreSQL, through SQLAlchemy Core."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -31,34 +33,37 @@ class SqlStore:
 
     def record(self, consult_record: ConsultRecord) -> None:
         """Keep a consult and its cards in one transaction."""
-        rows = [_card_row(consult_record.id, n, item) for n, item in enumerate(consult_record.cards)]
-        with _reported("The consult could not be recorded"), self.engine.begin() as connection:
-            connection.execute(insert(consult), _consult_row(consult_record))
+        rows = [card_row(consult_record.id, n, item) for n, item in enumerate(consult_record.cards)]
+        with reported("The consult could not be recorded"), self.engine.begin() as connection:
+            connection.execute(insert(consult), consult_row(consult_record))
             if rows:
                 connection.execute(insert(card), rows)
 
     def consult_of_card(self, card_uuid: str) -> ConsultRecord | None:
         """The consult a card belongs to, with all its cards."""
-        with _reported("The store could not be read"), self.engine.connect() as connection:
-            owner = connection.execute(select(card.c.consult_id).where(card.c.uuid == card_uuid)).scalar()
-            if owner is None:
-                return None
-            row = connection.execute(select(consult).where(consult.c.id == owner)).one()
-            cards = connection.execute(select(card).where(card.c.consult_id == owner).order_by(card.c.position)).all()
-        return ConsultRecord(
-            id=row.id,
-            answered_at=_in_utc(row.answered_at),
-            service=row.service,
-            hook=row.hook,
-            scenario=row.scenario,
-            ratings=row.ratings,
-            rules=tuple(row.rules),
-            knowledge_version=row.knowledge_version,
-            knowledge_hash=row.knowledge_hash,
-            skipped=row.skipped,
-            duration_ms=row.duration_ms,
-            cards=tuple(CardRecord(c.uuid, c.indicator, tuple(c.rules), tuple(c.suggestions)) for c in cards),
-        )
+        with reported("The store could not be read"), self.engine.connect() as connection:
+            owner = select(card.c.consult_id).where(card.c.uuid == card_uuid).scalar_subquery()
+            rows = connection.execute(whole_consults().where(consult.c.id == owner)).all()
+        return next(consult_records(rows), None)
+
+    def keep_feedback(self, entries: tuple[FeedbackRecord, ...]) -> None:
+        """Keep feedback in one transaction; what says the same is kept once."""
+        rows = {row["id"]: row for row in map(feedback_row, entries)}
+        with reported("The feedback could not be kept"), self.engine.begin() as connection:
+            # One order for all writers, so that two batches with the same entries cannot wait for each other.
+            _insert_new(connection, feedback, [rows[key] for key in sorted(rows)])
+
+    def pseudonym_key(self) -> bytes:
+        """The store's own key; of several processes that start at once, all get the one that was first."""
+        made = {"name": _PSEUDONYM_KEY, "value": secrets.token_hex(_KEY_BYTES)}
+        with reported("The key of the patient hashes could not be read"), self.engine.begin() as connection:
+            _insert_new(connection, secret, [made])
+            kept = select(secret.c.value).where(secret.c.name == _PSEUDONYM_KEY)
+            return bytes.fromhex(connection.execute(kept).scalar_one())
+
+    def release(self) -> None:
+        """Close idle connections; the next use opens new ones."""
+        self.engine.dispose()
 
     def load_synthetic(self, patients: tuple[SyntheticPatient, ...]) -> None:
         """Replace the synthetic patients in one transaction."""
@@ -73,54 +78,23 @@ class SqlStore:
             }
             for patient in patients
         ]
-        with _reported("The synthetic patients could not be loaded"), self.engine.begin() as connection:
+        with reported("The synthetic patients could not be loaded"), self.engine.begin() as connection:
             connection.execute(delete(synthetic_patient))
             if rows:
                 connection.execute(insert(synthetic_patient), rows)
 
     def synthetic(self) -> tuple[SyntheticPatient, ...]:
         """All synthetic patients, by slug."""
-        with _reported("The store could not be read"), self.engine.connect() as connection:
+        with reported("The store could not be read"), self.engine.connect() as connection:
             rows = connection.execute(select(synthetic_patient).order_by(synthetic_patient.c.slug)).all()
         return tuple(SyntheticPatient(r.slug, r.title, r.story, r.as_of, r.hook, r.bundle) for r in rows)
 
 
-@contextmanager
-def _reported(what: str) -> Iterator[None]:
-    """A failure of the database as our own error, without its statement and values."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise StoreError(f"{what}: {type(error).__name__}.") from None
-
-
-def _in_utc(moment: datetime) -> datetime:
-    """SQLite forgets the zone; what is stored is UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _consult_row(record: ConsultRecord) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "answered_at": record.answered_at.astimezone(UTC),
-        "service": record.service,
-        "hook": record.hook,
-        "scenario": record.scenario,
-        "ratings": dict(record.ratings),
-        "rules": list(record.rules),
-        "knowledge_version": record.knowledge_version,
-        "knowledge_hash": record.knowledge_hash,
-        "skipped": record.skipped,
-        "duration_ms": record.duration_ms,
-    }
-
-
-def _card_row(consult_id: str, position: int, record: CardRecord) -> dict[str, Any]:
-    return {
-        "uuid": record.uuid,
-        "consult_id": consult_id,
-        "position": position,
-        "indicator": record.indicator,
-        "rules": list(record.rules),
-        "suggestions": list(record.suggestions),
-    }
+def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert the rows whose key is not there yet."""
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
+        connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
+    else:
+        connection.execute(postgresql.insert(table).on_conflict_do_nothing(), rows)

@@ -41,6 +41,7 @@ def blueprint(knowledge: Knowledge, store: Store) -> Blueprint:
                 "about": "Decision support for imaging of neuroendocrine tumours (CDS Hooks 2.0, FHIR R4).",
                 "intendedUse": "Supports a clinician's decision; not the ACR, not a qualified mechanism or device.",
                 "discovery": "/cds-services",
+                "guideline": "/guideline",
             }
         )
 

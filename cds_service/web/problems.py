@@ -21,6 +21,10 @@ STATUS: Final[dict[type[errors.PnetCdsError], HTTPStatus]] = {
     errors.InstallationError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.RemoteError: HTTPStatus.BAD_GATEWAY,
+    errors.ClientInvalid: HTTPStatus.BAD_REQUEST,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.NotPermitted: HTTPStatus.FORBIDDEN,
+    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.FactsError: HTTPStatus.BAD_REQUEST,
     errors.RequestError: HTTPStatus.BAD_REQUEST,
     errors.NotJson: HTTPStatus.BAD_REQUEST,
@@ -36,11 +40,13 @@ STATUS: Final[dict[type[errors.PnetCdsError], HTTPStatus]] = {
 
 _ISSUE_CODES: Final = {
     HTTPStatus.BAD_REQUEST: "invalid",
+    HTTPStatus.FORBIDDEN: "forbidden",
     HTTPStatus.NOT_FOUND: "not-found",
     HTTPStatus.METHOD_NOT_ALLOWED: "not-supported",
     HTTPStatus.PRECONDITION_FAILED: "required",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too-long",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "not-supported",
+    HTTPStatus.TOO_MANY_REQUESTS: "throttled",
     HTTPStatus.SERVICE_UNAVAILABLE: "transient",
 }
 _SLUGS: Final = f"{FHIR_BASE}/CodeSystem/errors"
@@ -68,20 +74,33 @@ def _answer(status: HTTPStatus, slug: str, message: str) -> Response:
 
 def register(app: Flask) -> None:
     """Answer every error with an OperationOutcome, and never with a stack trace or patient data."""
-    app.register_error_handler(errors.PnetCdsError, _ours)
+    app.register_error_handler(errors.Unauthenticated, _unauthenticated)
+    app.register_error_handler(errors.PnetCdsError, refusal)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
 
-def _ours(error: errors.PnetCdsError) -> Response:
+def refusal(error: errors.PnetCdsError) -> Response:
+    """The answer to one of our own errors."""
     status = STATUS[type(error)]
     logger().warning("refused", slug=error.slug, status=int(status))
-    return _answer(status, error.slug, str(error))
+    response = _answer(status, error.slug, str(error))
+    if isinstance(error, errors.RateLimited):
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _unauthenticated(error: errors.Unauthenticated) -> Response:
+    """The same for every reason, without a body (CH-137); the reason is in the log."""
+    logger().warning("refused", slug=error.slug, status=int(HTTPStatus.UNAUTHORIZED), reason=error.reason)
+    response = Response(status=HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
+    del response.headers["Content-Type"]
+    return response
 
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:
-    return _ours(
+    return refusal(
         errors.BodyTooLarge("The request body is larger than this service accepts; see PNET_CDS_MAX_BODY_BYTES.")
     )
 

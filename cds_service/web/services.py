@@ -10,29 +10,41 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, request
 
+from cds_service.clients import Caller
 from cds_service.errors import BodyTooLarge, StoreError, UnknownService, UnsupportedMediaType
-from cds_service.issuing import Outcome, without_consult
+from cds_service.issuing import IssuedCard, Outcome, unrecorded
 from cds_service.observability import logger
 from cds_service.pipeline import Parts, answer, prefetch_templates
 from cds_service.protocol.configuration import OPTIONS, options
+from cds_service.protocol.response import Action
 from cds_service.service import HookService, no_actions
-from cds_service.store.base import CardRecord, ConsultRecord, Store
+from cds_service.store.base import CardRecord, ConsultRecord, Store, SuggestedOrder
+from cds_service.web.caller import client_id, current_caller
 
 _SPECIFICATION = "2.0.1"
 """The version of CDS Hooks that is implemented (CH-019)."""
 _JSON = ("application/json", "application/fhir+json", "text/json")
 
 
-def blueprint(services: tuple[HookService, ...], parts: Parts, store: Store, now: Callable[[], datetime]) -> Blueprint:
-    """Discovery and one route for all services."""
+Pseudonym = Callable[[str, str, str], str]
+"""From client, FHIR server and patient id to the keyed hash that is kept."""
+
+
+def blueprint(
+    services: tuple[HookService, ...],
+    parts_for: Callable[[Caller], Parts],
+    store: Store,
+    now: Callable[[], datetime],
+    pseudonym: Pseudonym,
+) -> Blueprint:
+    """Discovery and one route for all services; what a call is answered with may depend on who calls."""
     routes = Blueprint("cds_services", __name__)
     by_id = {service.id: service for service in services}
-    document = msgspec.json.encode(discovery(services, parts))
 
     @routes.get("/cds-services")
     def discover() -> Response:
-        response = _json(document)
-        response.headers["Cache-Control"] = "public, max-age=300"
+        response = _json(msgspec.json.encode(discovery(services, parts_for(current_caller()))))
+        response.headers["Cache-Control"] = "private, max-age=300"
         return response
 
     @routes.post("/cds-services/<service_id>")
@@ -40,18 +52,20 @@ def blueprint(services: tuple[HookService, ...], parts: Parts, store: Store, now
         service = by_id.get(service_id)
         if service is None:
             raise UnknownService("There is no such service here; GET /cds-services lists them.")
-        _require_json(request.mimetype)
+        require_json(request.mimetype)
         started = time.perf_counter()
-        outcome = answer(service, _body(), parts)
+        caller = current_caller()
+        parts = parts_for(caller)
+        outcome = answer(service, read_body(), parts, caller)
         elapsed = (time.perf_counter() - started) * 1000
-        kept = _keep(store, _record(service, outcome, parts, now(), elapsed))
+        kept = _keep(store, _record(service, outcome, parts, now(), elapsed, pseudonym))
         _log(service, outcome, elapsed)
-        return _json(msgspec.json.encode(outcome.body if kept else without_consult(outcome.body)))
+        return _json(msgspec.json.encode(outcome.body if kept else unrecorded(outcome.body)))
 
     return routes
 
 
-def _body() -> bytes:
+def read_body() -> bytes:
     """The body; one sent in chunks counts against the limit as any other."""
     data = request.get_data()
     limit = request.max_content_length
@@ -84,13 +98,15 @@ def _json(body: bytes) -> Response:
     return Response(body, content_type="application/json")
 
 
-def _require_json(mimetype: str) -> None:
+def require_json(mimetype: str) -> None:
     """JSON under any of its names, and a body without a type; anything else is refused."""
     if mimetype and mimetype not in _JSON and not mimetype.endswith("+json"):
         raise UnsupportedMediaType("Send the request as application/json.")
 
 
-def _record(service: HookService, outcome: Outcome, parts: Parts, at: datetime, elapsed: float) -> ConsultRecord:
+def _record(
+    service: HookService, outcome: Outcome, parts: Parts, at: datetime, elapsed: float, pseudonym: Pseudonym
+) -> ConsultRecord:
     assessment = outcome.assessment
     orders = assessment.orders if assessment else ()
     return ConsultRecord(
@@ -105,14 +121,32 @@ def _record(service: HookService, outcome: Outcome, parts: Parts, at: datetime, 
         knowledge_hash=parts.knowledge.hash,
         skipped=outcome.skipped,
         duration_ms=round(elapsed, 3),
-        cards=tuple(
-            CardRecord(card.uuid, card.card.indicator, card.card.rules, card.suggestions) for card in outcome.cards
-        ),
+        cards=tuple(map(_card_record, outcome.cards)),
+        client=client_id(),
+        patient=pseudonym(client_id(), outcome.fhir_server, outcome.patient_id),
+        unavailable=tuple(outcome.unavailable),
     )
 
 
+def _card_record(issued: IssuedCard) -> CardRecord:
+    suggested = zip(issued.suggestions, issued.card.suggestions, strict=True)
+    orders = tuple(_suggested(uuid, action) for uuid, made in suggested for action in made.actions if action.resource)
+    return CardRecord(issued.uuid, issued.card.indicator, issued.card.rules, issued.suggestions, orders)
+
+
+def _suggested(suggestion: str, action: Action) -> SuggestedOrder:
+    """What is ordered, without the resource: its code is from our own tables and says nothing about the patient."""
+    code = (action.resource or {}).get("code", {})
+    codings = tuple((c["system"], c["code"], c.get("display", "")) for c in code.get("coding", ()))
+    return SuggestedOrder(suggestion, codings, code.get("text", ""))
+
+
 def _keep(store: Store, record: ConsultRecord) -> bool:
-    """Record the consult; a store that fails is logged and does not keep the answer from the clinician."""
+    """Record the consult before it is answered.
+
+    A store that fails is logged and does not keep the advice from the clinician; the answer then goes out without
+    identifiers, so that none is in the world that the store does not know.
+    """
     try:
         store.record(record)
     except StoreError as error:
@@ -130,7 +164,7 @@ def _log(service: HookService, outcome: Outcome, elapsed: float) -> None:
         scenario=assessment.scenario if assessment else "not-assessed",
         cards=len(outcome.cards),
         skipped=outcome.skipped,
-        unavailable=list(outcome.unavailable),
+        unavailable={key: str(why) for key, why in outcome.unavailable.items()},
         client_defects=list(outcome.defects),
         duration_ms=round(elapsed, 1),
     )

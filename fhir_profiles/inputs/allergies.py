@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from fhir_profiles import dates
 from fhir_profiles.chart import CODED, TEXT, Chart
+from fhir_profiles.dates import When
+from fhir_profiles.negation import affirmed
 from fhir_profiles.reading import (
     Resource,
     code_of_status,
     label_in,
     labels,
     matches,
-    normal_text,
     objects,
-    says,
     text,
     words,
 )
@@ -33,14 +33,21 @@ def read(resource: Resource, chart: Chart) -> None:
     clinical = code_of_status(resource, "clinicalStatus")
     if verification in _DROPPED or clinical in _OVER:
         chart.skip(resource, f"allergy is {verification if verification in _DROPPED else clinical}")
+        if verification != "entered-in-error":
+            evidence = chart.evidence(resource, _recorded(resource), how, label)
+            chart.allergies_over += [(fact, evidence) for fact in allergens]
         return
     severe = any(text(reaction.get("severity")).lower() == "severe" for reaction in reactions)
     severe = severe or text(resource.get("criticality")).lower() == "high"
-    when = dates.parse(resource.get("recordedDate")) or dates.parse(resource.get("onsetDateTime"))
+    when = _recorded(resource)
     for fact in allergens:
         value = "severe" if severe else "mild"
         # An allergy stays on record: a later, milder entry about the same class does not undo a severe one.
         chart.allergies.append((fact, value, resource, when, how, label))
+
+
+def _recorded(resource: Resource) -> When | None:
+    return dates.parse(resource.get("recordedDate")) or dates.parse(resource.get("onsetDateTime"))
 
 
 def _allergens(substances: list[object], chart: Chart) -> tuple[tuple[str, ...], str, str]:
@@ -52,9 +59,7 @@ def _allergens(substances: list[object], chart: Chart) -> tuple[tuple[str, ...],
         if known:
             continue
         written = words(concept)
-        if says(normal_text(written), labels().negation):
-            continue
-        label = label_in(written, labels().allergen)
+        label = label_in(affirmed(written), labels().allergen)
         if label:
             return tuple(label.allergens), TEXT, written
     return (), CODED, ""

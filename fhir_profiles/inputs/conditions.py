@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fhir_profiles import dates
 from fhir_profiles.chart import CODED, TEXT, Chart, Tumour
 from fhir_profiles.dates import When
+from fhir_profiles.negation import affirmed, denies
 from fhir_profiles.reading import (
     Label,
     Resource,
     code_of_status,
-    denies,
     label_in,
     labels,
     matches,
@@ -60,6 +61,11 @@ def read(resource: Resource, chart: Chart) -> None:
         state.read_text(words(concept))
 
 
+def under_surveillance(written: str) -> bool:
+    """Whether a text names active surveillance in a sentence that denies nothing."""
+    return any(says(normal_text(part), SURVEILLANCE) and not denies(part) for part in re.split(r"[.;\n]", written))
+
+
 def _morphology(extension: dict[str, Any], chart: Chart) -> list[Match]:
     """Histology that some profiles put into an extension of the Condition."""
     return [m for m in matches(extension.get("valueCodeableConcept"), chart.terminology) if m.kind == "morphology"]
@@ -71,7 +77,7 @@ def _notes(resource: Resource) -> list[str]:
 
 def _text_agrees(match: Match, written: str) -> bool:
     """A code that is not enough by itself counts when the text names what the code may mean."""
-    normal = normal_text(written)
+    normal = affirmed(written)
     if match.role in ("tumour", "history"):
         return label_in(normal, labels().site) is not None and label_in(normal, labels().tumour) is not None
     if match.role in ("mass", "possible-tumour"):
@@ -147,8 +153,7 @@ class _State:
 
     def _strategy(self) -> None:
         """Active surveillance noted with the tumour."""
-        notes = " ; ".join(words(note) for note in objects(self.resource.get("note")))
-        if says(normal_text(notes), SURVEILLANCE) and not denies(normal_text(notes)):
+        if any(under_surveillance(words(note)) for note in objects(self.resource.get("note"))):
             self.chart.claim(
                 "management_strategy", "active-surveillance", self.resource, when=self.when, how=TEXT, label="note"
             )
@@ -183,13 +188,11 @@ class _State:
         self.chart.claim(name, value, self.resource, when=self.when, how=how, label=label)
 
     def read_text(self, written: str) -> None:
-        """Text without a usable code: reviewed labels only; negation and other persons take it back."""
-        normal = normal_text(written)
+        """Text without a usable code: reviewed labels only; what is denied or said of another person does not count."""
+        normal = affirmed(written)
         if not normal:
             return
         known = labels()
-        if denies(normal) or says(normal, known.other_person):
-            return
         self.read_symptom(written)
         possible = says(normal, known.possibility)
         syndrome = label_in(normal, known.syndrome)
@@ -209,10 +212,10 @@ class _State:
     def read_symptom(self, written: str) -> None:
         """A symptom that is there now; whether it is new depends on when imaging was last done."""
         known = labels()
-        normal = normal_text(written)
+        normal = affirmed(written)
         if self.clinical not in _PRESENT or self.suspected or not label_in(normal, known.symptom):
             return
-        if not (denies(normal) or any(says(normal, w) for w in (known.other_person, known.history, known.possibility))):
+        if not any(says(normal, phrases) for phrases in (known.history, known.possibility)):
             self.chart.symptoms.append((self.resource, self.diagnosed, written))
 
     def _text_tumour(self, label: Label, normal: str, written: str, *, possible: bool) -> None:

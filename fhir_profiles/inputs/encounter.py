@@ -13,7 +13,11 @@ _ENDED = frozenset({"finished", "cancelled", "entered-in-error", "planned"})
 def read(resource: Resource, chart: Chart) -> None:
     """``inpatient`` from the v3 ActEncounterCode in Encounter.class; an ended encounter says nothing."""
     if status(resource) in _ENDED:
+        if status(resource) == "entered-in-error":
+            chart.skip(resource, "status is entered-in-error", "inpatient")
         return
     code = text(member(resource.get("class"), "code")).upper()
     if code in _INPATIENT or code in _OUTPATIENT:
         chart.claim("inpatient", code in _INPATIENT, resource, label="encounter class")
+    else:
+        chart.skip(resource, "its class is none of the vocabulary", "inpatient")

@@ -18,13 +18,13 @@ from fhir_profiles import dates
 from fhir_profiles.chart import CODED, LOCAL, TEXT, Chart, Claim, Tumour, fits
 from fhir_profiles.dates import When
 from fhir_profiles.inputs import tnm
+from fhir_profiles.negation import affirmed
 from fhir_profiles.reading import (
     Amount,
     Label,
     Resource,
     amount,
     convert,
-    denies,
     label_in,
     labels,
     matches,
@@ -42,6 +42,7 @@ from fhir_profiles.reading import (
     word_of,
     words,
 )
+from fhir_profiles.shape import readable_code
 from fhir_profiles.terminology import Match, Terminology
 
 _DROPPED = frozenset({"entered-in-error", "cancelled"})
@@ -66,14 +67,15 @@ _DURATIONS = (
 
 
 def relevant(concept: object, terminology: Terminology) -> bool:
-    """A quick look: could this Observation code mean anything here? Used before the resource is read in full."""
-    if not isinstance(concept, dict):
-        return False
-    for coding in objects(concept.get("coding")):
+    """A quick look: could this Observation code mean anything here? Used before the resource is read in full.
+
+    One that cannot be read might have meant something, so it is wanted too, to be reported.
+    """
+    for coding in objects(member(concept, "coding")):
         code = coding.get("code")
         if isinstance(code, str) and terminology.is_of_interest(code):
             return True
-    return _labelled_text(words(concept))
+    return _labelled_text(words(concept)) or not readable_code(concept, terminology)
 
 
 @lru_cache(maxsize=4096)
@@ -372,8 +374,9 @@ def _size(reading: _Reading) -> None:
         reading.skip("the unit is missing or cannot be converted", "size_mm")
         return
     evidence = reading.chart.evidence(reading.resource, reading.when, reading.how, reading.label)
-    reading.chart.sizes.append(Claim("size_mm", found.low, evidence, reading.when, -int(reading.provisional), found))
     lesion = _lesion(reading.resource)
+    rank = -int(reading.provisional)
+    reading.chart.sizes.append(Claim("size_mm", found.low, evidence, reading.when, rank, found, lesion))
     if lesion and found.exact and reading.when is not None and reading.when.exact:
         reading.chart.lesions.setdefault(lesion, []).append((reading.when, found.low, evidence))
 
@@ -419,13 +422,17 @@ def _histology(reading: _Reading) -> None:
                 Tumour(role, certainty, dict(match.facts), reading.resource, reading.when, CODED, match.display)
             )
             return
-    normal = normal_text(words(value) or text(reading.resource.get("valueString")))
-    if not normal or denies(normal) or says(normal, labels().possibility):
+    said = words(value) or text(reading.resource.get("valueString"))
+    if not said and not readable_code(value, reading.chart.terminology):
+        reading.skip("no histology can be read", "nen_status")
         return
-    tumour = label_in(normal, labels().tumour)
+    written = affirmed(said)
+    if says(normal_text(written), labels().possibility):
+        return
+    tumour = label_in(written, labels().tumour)
     if tumour:
         facts = dict(tumour.facts)
-        grade = label_in(normal, labels().differentiation)
+        grade = label_in(written, labels().differentiation)
         if grade:
             facts["differentiation"] = grade.value
         reading.chart.tumours.append(
@@ -442,8 +449,7 @@ def _disease_status(reading: _Reading) -> None:
     word = word_of(value)
     if word not in FACTS["last_imaging_result"].words:
         written = words(value) or text(reading.resource.get("valueString"))
-        label = None if denies(normal_text(written)) else label_in(written, labels().disease_status)
-        label = label or label_in(written, [_NO_CHANGE])
+        label = label_in(written, [_NO_CHANGE]) or label_in(affirmed(written), labels().disease_status)
         word = label.value if label else ""
     if word:
         reading.claim("last_imaging_result", word)
@@ -526,7 +532,7 @@ def above_reference(resource: Resource) -> bool | None:
         high = limits.get("high")
         limit = member(high, "value")
         stated = number(limit)
-        if found is not None and stated is not None and unit_of(high) in ("", found.unit):
+        if found is not None and stated is not None and stated > 0 and unit_of(high) in ("", found.unit):
             return found.low > stated
     return None
 

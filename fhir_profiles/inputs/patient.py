@@ -37,4 +37,4 @@ def _age(resource: Resource, chart: Chart) -> None:
         chart.skip(resource, "birthDate is partial and leaves the age open by a year", "age_years")
         return
     today = dates.parse(chart.today.isoformat())
-    chart.claim("age_years", age, resource, when=today, how="derived", label="birth date")
+    chart.claim("age_years", age, resource, when=today, how="derived", label=f"birth date {when.text}")

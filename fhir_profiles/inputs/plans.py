@@ -5,9 +5,9 @@ from __future__ import annotations
 from fhir_profiles import dates
 from fhir_profiles.chart import TEXT, Chart
 from fhir_profiles.dates import When
-from fhir_profiles.inputs.conditions import SURVEILLANCE
+from fhir_profiles.inputs.conditions import SURVEILLANCE, under_surveillance
 from fhir_profiles.inputs.procedures import plan
-from fhir_profiles.reading import Resource, matches, member, normal_text, objects, says, status, text, word_of, words
+from fhir_profiles.reading import Resource, matches, member, objects, status, text, word_of, words
 
 
 def read_request(resource: Resource, chart: Chart) -> None:
@@ -30,7 +30,7 @@ def read_care_plan(resource: Resource, chart: Chart) -> None:
 
 def _surveillance(resource: Resource, chart: Chart, concepts: list[object], when: When | None) -> None:
     for concept in concepts:
-        if word_of(concept) == "active-surveillance" or says(normal_text(words(concept)), SURVEILLANCE):
+        if word_of(concept) == "active-surveillance" or under_surveillance(words(concept)):
             label = words(concept) or SURVEILLANCE[0]
             chart.claim("management_strategy", "active-surveillance", resource, when=when, how=TEXT, label=label)
             return

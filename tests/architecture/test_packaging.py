@@ -141,9 +141,9 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     assert wheel_files(wheel) == tree_files()
 
 
-@pytest.mark.parametrize("ending", [".toml", ".json", ".mako", "py.typed"])
+@pytest.mark.parametrize("ending", [".toml", ".json", ".mako", ".html", ".css", "py.typed"])
 def test_data_files_travel(wheel: Path, ending: str) -> None:
-    """Tables, schemas, examples, the migration template and the type markers are packaged, all of them."""
+    """Tables, schemas, examples, templates, the style sheet and the type markers are packaged, all of them."""
     packaged = {name for name in wheel_files(wheel) if name.endswith(ending)}
     assert packaged == {name for name in tree_files() if name.endswith(ending)}
     assert packaged
@@ -174,6 +174,9 @@ def test_every_import_is_a_declared_dependency(wheel: Path) -> None:
     distributions = {
         "fhir": "fhir.resources",
         "fhir_core": "fhir.resources",
+        "flask_limiter": "flask-limiter",
+        "jwt": "pyjwt[crypto]",
+        "limits": "flask-limiter",
         "pydantic": "pydantic-settings",
         "pydantic_settings": "pydantic-settings",
         "werkzeug": "flask",
@@ -191,7 +194,7 @@ def test_every_import_is_a_declared_dependency(wheel: Path) -> None:
 
 def test_the_check_passes_beside_decoys(installed: Installed) -> None:
     """Started by its command from a folder with ``hooks/``, the service is its own, with the same knowledge."""
-    ran = installed.run(installed.command, "check", "--json")
+    ran = installed.run(installed.command, "check", "--quick", "--json")
     assert (ran.returncode, ran.stderr) == (0, "")
     knowledge = load_knowledge()
     assert json.loads(ran.stdout)["knowledge"] == {"version": knowledge.version, "hash": knowledge.hash}
@@ -199,7 +202,7 @@ def test_the_check_passes_beside_decoys(installed: Installed) -> None:
 
 def test_a_decoy_that_wins_is_said(installed: Installed) -> None:
     """Started in a way that puts the folder first, the command stops and says which package comes from where."""
-    ran = installed.run(installed.python, "-m", "cds_service", "check")
+    ran = installed.run(installed.python, "-m", "cds_service", "check", "--quick")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert "[installation-mixed]" in ran.stderr
     assert str(installed.decoys) in ran.stderr
@@ -210,11 +213,11 @@ def test_a_decoy_of_hooks_alone_is_said(installed: Installed, tmp_path: Path) ->
     (tmp_path / "hooks").mkdir()
     (tmp_path / "hooks" / "__init__.py").write_text("", encoding="utf-8")
     beside = Installed(installed.python, installed.command, installed.site, tmp_path)
-    ran = beside.run(installed.python, "-m", "cds_service", "check")
+    ran = beside.run(installed.python, "-m", "cds_service", "check", "--quick")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert "[installation-mixed]" in ran.stderr
     assert str(tmp_path) in ran.stderr
-    safe = beside.run(installed.python, "-m", "cds_service", "check", PYTHONSAFEPATH="1")
+    safe = beside.run(installed.python, "-m", "cds_service", "check", "--quick", PYTHONSAFEPATH="1")
     assert (safe.returncode, safe.stderr) == (0, "")
 
 
@@ -236,7 +239,7 @@ def test_another_owner_of_a_name_is_said(installed: Installed) -> None:
     try:
         (other / "METADATA").write_text("Metadata-Version: 2.1\nName: other-hooks\nVersion: 1.0\n", encoding="utf-8")
         (other / "top_level.txt").write_text("hooks\n", encoding="utf-8")
-        ran = installed.run(installed.command, "check")
+        ran = installed.run(installed.command, "check", "--quick")
     finally:
         shutil.rmtree(other)
     assert (ran.returncode, ran.stdout) == (1, "")
@@ -253,6 +256,19 @@ def test_the_installed_service_makes_its_store(installed: Installed, tmp_path: P
     )
     ran = installed.run(installed.python, "-P", "-c", script)
     assert (ran.stdout, ran.stderr) == (f"True {len(synthetic_patients())}\n", "")
+
+
+def test_the_installed_service_shows_the_guideline(installed: Installed, tmp_path: Path) -> None:
+    """Templates and style sheet are found by the installed package."""
+    script = (
+        "from cds_service.app import create_app; from cds_service.settings import Settings; "
+        f"app = create_app(Settings(demo=True, database_url='sqlite:///{tmp_path}/x.sqlite')); "
+        "client = app.test_client(); "
+        "paths = ('scenarios/pnet-initial-staging', 'static/guideline.css'); "
+        "print([client.get(f'/guideline/{path}').status_code for path in paths])"
+    )
+    ran = installed.run(installed.python, "-P", "-c", script)
+    assert (ran.stdout, ran.stderr) == ("[200, 200]\n", "")
 
 
 def test_the_installed_command_assesses(installed: Installed) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from click import Command, Group
 
 from cds_service.cli import cli
 from cds_service.domain.terms import SCENARIOS
@@ -61,15 +62,28 @@ def test_the_services_are_those_offered() -> None:
     assert told == [(service.id, service.hook) for service in SERVICES]
 
 
+def shown(default: object) -> str:
+    """A default as the table shows it."""
+    if default in (None, ""):
+        return "none"
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def commands(group: Group = cli, path: str = "") -> dict[str, Command]:
+    """Every command by its words, those of groups included."""
+    found: dict[str, Command] = {}
+    for name, command in group.commands.items():
+        if isinstance(command, Group):
+            found |= commands(command, f"{path}{name} ")
+        else:
+            found[f"{path}{name}"] = command
+    return found
+
+
 def test_the_settings_are_those_read() -> None:
     """Every setting with its default, and no other."""
     told = {code(row[0])[0]: code(row[1])[0] for row in table("setting", "default", "meaning")}
-    defaults = {
-        f"PNET_CDS_{name.upper()}": str(field.default).lower()
-        if isinstance(field.default, bool)
-        else str(field.default or "none")
-        for name, field in Settings.model_fields.items()
-    }
+    defaults = {f"PNET_CDS_{name.upper()}": shown(field.default) for name, field in Settings.model_fields.items()}
     assert told == defaults
     assert set(re.findall(r"PNET_CDS_[A-Z_]+", README)) <= set(defaults)
 
@@ -77,10 +91,10 @@ def test_the_settings_are_those_read() -> None:
 def test_the_commands_are_those_there() -> None:
     """Every command, and no other; the options mentioned exist."""
     rows = table("command", "does")
-    assert {code(row[0])[0] for row in rows} == {f"pnet-cds {name}" for name in cli.commands}
+    there = {f"pnet-cds {words}": command for words, command in commands().items()}
+    assert {code(row[0])[0] for row in rows} == set(there)
     for row in rows:
-        command = cli.commands[code(row[0])[0].split()[1]]
-        known = {option for parameter in command.params for option in parameter.opts}
+        known = {option for parameter in there[code(row[0])[0]].params for option in parameter.opts}
         mentioned = set(re.findall(r"--[a-z-]+", " ".join(code(row[1]))))
         assert mentioned <= known, row
 
@@ -163,7 +177,8 @@ def test_the_commands_shown_can_be_typed() -> None:
         words = shlex.split(joined, comments=True)
         for place, word in enumerate(words):
             if word.endswith("pnet-cds"):
-                command = cli.commands[words[place + 1]]
+                called = " ".join(words[place + 1 : place + 3])
+                command = commands().get(called) or commands()[words[place + 1]]
                 known = {option for parameter in command.params for option in parameter.opts}
                 assert {w for w in words[place + 2 :] if w.startswith("--")} <= known
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,11 +16,14 @@ import structlog
 from cds_service import __version__
 from cds_service.cli import cli
 from cds_service.knowledge import load_knowledge
+from cds_service.proof.ratings import ratings
+from cds_service.settings import Settings
 from fhir_profiles.synthetic import synthetic_patients
 from tests.calling import OverHttp
 from tests.cli.conftest import Command, Ran
+from tests.proof.altered import rating_row, rerated
 
-COMMANDS = ("assess", "call", "check", "explain", "serve")
+COMMANDS = ("assess", "audit", "call", "check", "client", "db", "explain", "feedback", "serve")
 FACTS = {
     "nen_status": "confirmed",
     "primary_site": "pancreas",
@@ -70,7 +74,7 @@ def test_a_mistyped_command_is_a_usage_error(command: Command, arguments: tuple[
 
 def test_check_counts_what_is_loaded(command: Command) -> None:
     """The check says version, hash and counts, in words and as JSON, and ends with exit status 0."""
-    ran = command("check", "--json")
+    ran = command("check", "--quick", "--json")
     assert ran.status == 0
     counted = json.loads(ran.out)
     knowledge = load_knowledge()
@@ -78,10 +82,50 @@ def test_check_counts_what_is_loaded(command: Command) -> None:
     assert counted["rows"] == len(knowledge.rows)
     assert counted["sources"] == len(knowledge.sources)
     assert counted["codes"] > counted["concepts"] > 0
-    words = command("check")
+    words = command("check", "--quick")
     assert words.status == 0
     for value in (knowledge.version, knowledge.hash, counted["rows"], counted["codes"]):
         assert str(value) in words.out
+
+
+def test_check_proves_the_tables(command: Command) -> None:
+    """Every property is said with its states, each holds, and the exit status is 0."""
+    ran = command("check")
+    assert (ran.status, ran.err) == (0, "")
+    said = re.findall(r"^(.+): ([\d,]+) states$", ran.out, re.MULTILINE)
+    assert len(said) == 7
+    assert said[0] == ("scenario selection total and deterministic", said[0][1])
+    assert "does not hold" not in ran.out
+
+
+def test_check_without_the_proof_says_nothing_about_it(command: Command) -> None:
+    """What was not tried is null and not an empty list."""
+    assert json.loads(command("check", "--quick", "--json").out)["proofs"] is None
+    assert "states" not in command("check", "--quick").out
+
+
+@pytest.mark.parametrize("as_json", [True, False], ids=["json", "words"])
+def test_check_shows_what_does_not_hold(command: Command, monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
+    """A second rating of a study ends with exit status 1 and a counter-example that a person can read."""
+    knowledge = load_knowledge()
+    again = rating_row(knowledge, "R01-06", id="R01-06.again", rating="may-be-appropriate")
+    broken = rerated(knowledge, *knowledge.rating_rows, again)
+    monkeypatch.setattr("cds_service.cli._knowledge", lambda _site: broken)
+    monkeypatch.setattr("cds_service.cli.proving", lambda given: iter([ratings(given)]))  # the others take long
+    ran = command("check", *(["--json"] if as_json else []))
+    assert ran.status == 1
+    if as_json:
+        (proof,) = json.loads(ran.out)["proofs"]
+        assert proof["property"] == "ratings"
+        assert proof["counter_examples"][0]["rules"] == ["R01-06", "R01-06.again"]
+    else:
+        for line in (
+            "does not hold for",
+            "scenario = pnet-initial-staging",
+            "order: eus",
+            "rules: R01-06, R01-06.again",
+        ):
+            assert line in ran.out
 
 
 # --- explain ----------------------------------------------------------------------------------------------------------
@@ -95,16 +139,37 @@ def test_explain_tells_what_fired_and_what_nearly_fired(command: Command, monkey
     for word in (
         "Assessment one",
         "Ki-67",
-        "SEL-10",
-        "WHO 2019 NET-G2",
-        "eus: usually not appropriate (R01-06)",
-        "recorded as not-appropriate (PAM-04)",
-        "suggested instead: mri-abd-pel-wwo",
-        "Rules that fired",
+        "Scenario: initial staging [SCN-01]",
+        "the staging question comes first. [SEL-10d]",
+        "WHO 2019/2022 NET G2",
+        "Order 1: Endoscopic ultrasound",
+        "Rating: usually not appropriate for initial staging",
+        "it serves diagnosis and the T category. [R01-06]",
+        "Suggested instead: MRI abdomen and pelvis without and with IV contrast",
+        "Grade: rules that fired",
+        "Recorded on the order as: not-appropriate [PAM-04]",
         "Rules that nearly fired",
         "tumour size",
     ):
         assert word in ran.out
+
+
+def test_explain_tells_what_would_change_the_answer(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table names each unknown fact, the values and what would be said; nothing of it is JSON or a rule's name."""
+    monkeypatch.setenv("COLUMNS", "400")
+    given = {"nen_status": "confirmed", "primary_site": "pancreas", "differentiation": "well", "metastases": []}
+    ran = command("explain", "--facts", "-", stdin=json.dumps({"facts": given, "orders": ["mri-abd-pel-wwo"]}))
+    assert (ran.status, ran.err) == (0, "")
+    table = ran.out[ran.out.index("What would change this answer") : ran.out.index("rules that fired")]
+    for words in (
+        "Ki-67",
+        "above 20 %",
+        "NET G3",
+        "non mr conditional",
+        "order 1: MRI is contraindicated by a device on record (SAF-01, critical)",
+        "scenario: surveillance after complete resection",
+    ):
+        assert words in table, words
 
 
 def test_explain_reads_a_bundle(command: Command, tmp_path: Path) -> None:
@@ -140,8 +205,8 @@ def test_explain_shows_no_markup_of_others(command: Command) -> None:
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The settings of the machine are left out, a database would be made in a folder of the test, logs stay as set."""
     before = structlog.get_config()
-    for name in ("DEMO", "HOST", "PORT", "DATABASE_URL", "THREADS", "LOG_LEVEL", "MAX_BODY_BYTES"):
-        monkeypatch.delenv(f"PNET_CDS_{name}", raising=False)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"PNET_CDS_{name.upper()}", raising=False)
     monkeypatch.setenv("PNET_CDS_DATABASE_URL", f"sqlite:///{tmp_path}/serve.sqlite")
     yield
     structlog.configure(**before)
@@ -175,7 +240,17 @@ def test_the_host_of_the_environment_is_checked_as_well(command: Command, monkey
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "0"), ("PORT", "70000"), ("THREADS", "0"), ("LOG_LEVEL", "loud"), ("MAX_BODY_BYTES", "1")],
+    [
+        ("PORT", "0"),
+        ("PORT", "70000"),
+        ("THREADS", "0"),
+        ("WORKERS", "0"),
+        ("LOG_LEVEL", "loud"),
+        ("MAX_BODY_BYTES", "1"),
+        ("HASH_KEY", "too-short"),
+        ("RETENTION_DAYS", "-7"),
+        ("STORE_COMMENTS", "perhaps"),
+    ],
 )
 def test_a_setting_that_cannot_be_used_is_named(
     command: Command, monkeypatch: pytest.MonkeyPatch, name: str, value: str
@@ -186,6 +261,7 @@ def test_a_setting_that_cannot_be_used_is_named(
     assert (ran.status, ran.out) == (1, "")
     assert f"PNET_CDS_{name}" in ran.err
     assert "[settings-invalid]" in ran.err
+    assert "too-short" not in ran.err
 
 
 def test_all_bad_settings_are_named_at_once(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,17 @@ from cds_service.clinical.assess import assess, readings
 from cds_service.clinical.contradictions import Assessed, assess_chart
 from cds_service.clinical.pama import with_pama
 from cds_service.domain.facts import Facts
-from cds_service.domain.findings import Alternative, Evidence, Order, PamaRating, PatientFacts, Skipped, ValueRange
+from cds_service.domain.findings import (
+    ABOUT_ANOTHER,
+    ANOTHER_PATIENT,
+    Alternative,
+    Evidence,
+    Order,
+    PamaRating,
+    PatientFacts,
+    Skipped,
+    ValueRange,
+)
 from cds_service.domain.terms import APPROPRIATE_USE, NOT_RATED, RATINGS
 from cds_service.interchange import read_facts
 from cds_service.knowledge import Knowledge, knowledge_at
@@ -234,6 +244,17 @@ def test_a_contradiction_that_changes_the_code_keeps_it_off_the_order(procedure:
     assert found is not None
     assert found.code == expected
     assert found.lacking == (() if expected else ("prior_treatments",))
+
+
+@pytest.mark.parametrize("reason", [ANOTHER_PATIENT, ABOUT_ANOTHER])
+def test_nothing_is_recorded_when_nobody_can_be_sure_whose_chart_it_is(reason: str) -> None:
+    """Another patient's data is set aside for the card; what is stored unattended waits until that is settled."""
+    mixed = PatientFacts(PANCREAS, skipped=(Skipped("Observation/9", reason),), nen_evidence=True)
+    found = judged(mixed, Order("1", "eus")).assessment.orders[0]
+    assert found.pama == PamaRating(None, "PAM-06", question="data of another patient came with the chart")
+    assert found.suggestion_pama is None
+    outside = replace(mixed, facts=PATIENTS[OUTSIDE])
+    assert judged(outside, Order("1", "eus")).assessment.orders[0].pama is None
 
 
 def test_one_order_in_doubt_does_not_take_the_rating_from_another() -> None:

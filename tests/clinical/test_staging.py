@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_service.clinical.assess import assess
-from cds_service.clinical.staging import _group
+from cds_service.clinical.staging import stage_group
 from cds_service.domain.facts import FACTS, Facts
 from cds_service.domain.findings import Assessment, Stage
 from cds_service.knowledge import load_knowledge
@@ -134,7 +134,7 @@ T0     -    IIIB -
 
 def group(site: str, system: str, t: str, n: str, m: str) -> str:
     """Stage group of a combination, or "undetermined"."""
-    return _group(site, system, t, n, m, KNOWLEDGE)[0] or "undetermined"
+    return stage_group(site, system, t, n, m, KNOWLEDGE)[0] or "undetermined"
 
 
 def pancreas_table() -> str:

@@ -331,6 +331,66 @@ def test_a_table_that_is_not_there_is_said(file: str, folder: Path) -> None:
     assert file in refusal(folder)
 
 
+@pytest.mark.parametrize("reference", ["NOT-01", "FUN-01"])
+def test_a_row_refers_to_others_that_exist(reference: str, folder: Path, edit: Any) -> None:
+    """What a row points to is another row or rule, so that every link of a page leads somewhere."""
+    edit("tables/context.toml", "see = [", f'see = ["{reference}", ', "FUN-01")
+    assert f"tables/context.toml, row 'FUN-01': see names '{reference}'" in refusal(folder)
+
+
+def test_context_names_scenarios_that_exist(folder: Path, edit: Any) -> None:
+    """A fact is shown on pages that exist."""
+    edit("tables/context.toml", '"pnet-primary-localisation"', '"pnet-everything"', "FUN-03")
+    assert "tables/context.toml, row 'FUN-03': unknown scenario 'pnet-everything'" in refusal(folder)
+
+
+# --- changelog of the content -----------------------------------------------------------------------------------------
+
+
+def test_the_newest_change_names_the_version(folder: Path, knowledge: Knowledge) -> None:
+    """The version of the knowledge is the label of the first entry of its changelog."""
+    path = folder / "changes.toml"
+    entry = '[[edition]]\nversion = "2030.1"\ndate = "2030-01-01"\nchange = [{ text = "New.", rows = ["RAT-01"] }]\n\n'
+    path.write_text(entry + path.read_text(encoding="utf-8"), encoding="utf-8")
+    assert read_knowledge(folder).version == "2030.1"
+    assert knowledge.version == knowledge.editions[0].version
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('rows = ["MOD-30"]', 'rows = ["MOD-99"]', "MOD-99 is no row or table"),
+        ('tables = ["context"]', 'tables = ["contexts"]', "contexts is no row or table"),
+        ('version = "2026.11"', 'version = "2026.11.2"', "named twice"),
+        ('date = "2026-11-20"', 'date = "2027-11-20"', "newest comes first"),
+        ('date = "2026-11-20"', 'date = "2026-11-32"', "is not a date"),
+        ("rows = [", "row = [", "unknown field"),
+    ],
+)
+def test_a_changelog_that_cannot_be_right_is_refused(old: str, new: str, said: str, folder: Path, edit: Any) -> None:
+    """It speaks of rows and tables that exist, its versions are unique and its newest entry comes first."""
+    edit("changes.toml", old, new)
+    refused = refusal(folder)
+    assert "changes.toml" in refused
+    assert said in refused
+
+
+def test_the_changelog_speaks_of_every_table(knowledge: Knowledge) -> None:
+    """Each table was introduced by some change, so that no content appears unannounced."""
+    told = {table for edition in knowledge.editions for change in edition.change for table in change.tables}
+    assert told == set(knowledge.tables.values())
+
+
+def test_the_content_has_one_changelog() -> None:
+    """The changelog of the project points to the one of the content and repeats nothing of it."""
+    text = (PACKAGED.parents[1] / "CHANGELOG.md").read_text(encoding="utf-8")
+    sections = re.findall(r"### Clinical content\n(.*?)(?=\n#|\Z)", text, re.DOTALL)
+    assert sections
+    for section in sections:
+        assert "cds_service/knowledge/changes.toml" in section
+        assert not re.search(r"^- ", section, re.MULTILINE)
+
+
 def test_a_source_named_twice_is_refused(folder: Path) -> None:
     """Two sources under one key cannot both be cited."""
     append(
@@ -504,6 +564,7 @@ ROWS: dict[str, tuple[str, str, Callable[[Knowledge], object]]] = {
         "PRG-01",
         lambda k: assessed(k, facts=replace(STAGING, size_mm=50.0)).markers["size_gt_30"] is True,
     ),
+    "context": ("context", "FUN-01", lambda k: "FUN-01" in {row.id for row in k.context}),
     "eligibility": (
         "markers",
         "TRT-06",
@@ -651,6 +712,7 @@ def test_no_panel_score_is_told(knowledge: Knowledge) -> None:
 
 
 FOLLOWS = {
+    "FUP-23",
     "SEL-02",
     "SEL-11",
     "SCN-07",
@@ -663,6 +725,8 @@ FOLLOWS = {
     "RAT-03",
     "SUG-01",
     "SUG-05",
+    "SUG-06",
+    "TNM-11",
 }
 """Rows for which the specification names no source and no engineering choice: they follow from the others."""
 
@@ -696,6 +760,7 @@ ENGINEERED = {
     "FUP-06.first-year",
     "FUP-06.later",
     "FUP-12",
+    "FUP-21",
     "GRD-04",
     "GRD-06",
     "GRD-08",
@@ -713,6 +778,7 @@ ENGINEERED = {
     "SAF-15",
     "SAF-16",
     "SAF-20",
+    "SEL-0",
     "SEL-07",
     "SEL-08",
     "SEL-10b",
@@ -731,8 +797,8 @@ def test_engineering_defaults_are_labelled(knowledge: Knowledge) -> None:
     assert [row_id for row_id in sorted(ENGINEERED) if not knowledge.rows[row_id].from_project] == []
 
 
-NOT_CITED = {"mims-net", "msd-manuals", "recist-table"}
-"""Sources of alternatives and thresholds that the specification keeps as information and no row applies."""
+NOT_CITED = {"mims-net"}
+"""A source of alternatives that the specification keeps as information and no row applies."""
 
 
 def test_every_source_can_be_found(knowledge: Knowledge) -> None:

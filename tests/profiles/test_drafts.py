@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from cds_service.domain.policy import OrderWriting
 from cds_service.errors import SiteError
 from cds_service.knowledge import load_knowledge
-from fhir_profiles.drafts import CONCEPT_OF, check_tracer, suggested_orders
-from fhir_profiles.orders import imaging_orders
+from fhir_profiles.drafts import ANSWERED_BY, CONCEPT_OF, check_tracer, suggested_orders, suggested_test
+from fhir_profiles.orders import imaging_orders, requested_concepts
 from fhir_profiles.terminology import load_terminology
 from tests.profiles.charts import HOSTILE, PATIENT, SYSTEMS, TODAY, Resource, coding, concept, resource
 
@@ -378,3 +378,34 @@ def test_hostile_drafts_always_give_a_valid_order(draft: Resource, procedure: st
     check(order)
     assert written(order["code"]) == CODES[procedure]
     assert order == write(procedure, copy.deepcopy(draft))
+
+
+# --- tests that tell a fact -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fact", list(ANSWERED_BY))
+def test_a_test_is_ordered_with_its_preferred_code_and_what_the_draft_says(fact: str) -> None:
+    """The order is valid, carries exactly the preferred codes, all fit to be written, and reason and encounter."""
+    order = suggested_test(fact, PATTERN, PATIENT, TERMS)
+    check(order)
+    concept = TERMS.concepts[ANSWERED_BY[fact].concept]
+    assert concept.preferred is not None
+    assert written(order["code"]) == {("loinc", code) for code in concept.preferred.loinc}
+    assert {code.code for code in concept.codes if code.emit and code.status == "verified"} >= set(
+        concept.preferred.loinc
+    )
+    for name in ("encounter", "requester", "priority", "reasonCode", "reasonReference"):
+        assert order[name] == PATTERN[name]
+
+
+def test_a_test_that_is_on_order_is_known_by_its_concept() -> None:
+    """What is drafted or active is on order, whatever its code; what was revoked or forbidden is not."""
+    creatinine, egfr = coding("@loinc|2160-0"), coding("@loinc|98979-8")
+    on_order: list[Resource] = [
+        {"resourceType": "ServiceRequest", "status": "active", "code": {"coding": [creatinine]}},
+        {"resourceType": "ServiceRequest", "status": "revoked", "code": {"coding": [egfr]}},
+        {"resourceType": "ServiceRequest", "status": "active", "doNotPerform": True, "code": {"coding": [egfr]}},
+    ]
+    found = requested_concepts(on_order, TERMS)
+    assert found == {"creatinine"}
+    assert not ANSWERED_BY["egfr"].concepts.isdisjoint(found)

@@ -642,12 +642,12 @@ def test_an_indication_does_not_date_the_diagnosis() -> None:
     assert read(patient(), undated, indications=indications(drafts, TERMS)).facts.diagnosis_year is None
 
 
-def test_an_indication_does_not_argue_with_the_record() -> None:
-    """A reason at another site loses to the tumour on record, which stays confirmed."""
+def test_an_indication_loses_to_the_record_and_is_told() -> None:
+    """A reason at another site loses to the tumour on record, which stays confirmed; the difference is not hidden."""
     drafts = found(order("@loinc|36813-4", reasonCode=["@icd|C7A.012"], authoredOn="2026-11-20"))
     chart = read(patient(), pnet(), indications=indications(drafts, TERMS))
     assert (chart.facts.nen_status, chart.facts.primary_site) == ("confirmed", "pancreas")
-    assert not chart.alternatives
+    assert [(item.fact, item.value) for item in chart.alternatives] == [("primary_site", "jejunum-ileum")]
 
 
 @pytest.mark.parametrize(
@@ -673,7 +673,7 @@ def test_days_since_the_same_study_travel_with_the_order() -> None:
 
 
 def test_imaging_on_order_is_known_by_its_key() -> None:
-    """Active orders count as planned; drafts, finished ones and other services do not."""
+    """Active orders count as planned; drafts, finished ones, other services and other patients' orders do not."""
     orders = [
         order("@loinc|36813-4", status="active"),
         order("@loinc|97392-5", status="draft"),
@@ -681,8 +681,9 @@ def test_imaging_on_order_is_known_by_its_key() -> None:
         order(text="EUS", status="active"),
         order(text="Physiotherapy", status="active"),
         order("@cpt|78815", status="active"),
+        order("@loinc|97392-5", status="active", subject={"reference": "Patient/someone-else"}),
     ]
-    assert planned_studies(orders, TERMS) == {"ct-abd-pel-w", "eus"}
+    assert planned_studies(orders, "p1", TERMS) == {"ct-abd-pel-w", "eus"}
 
 
 # --- appointments -----------------------------------------------------------------------------------------------------

@@ -124,7 +124,26 @@ DISCOVERY: Json = {
         }
     ]
 }
-MESSAGES = {"request": REQUEST, "response": RESPONSE, "discovery": DISCOVERY}
+FEEDBACK: Json = {
+    "feedback": [
+        {
+            "card": UUID,
+            "outcome": "accepted",
+            "acceptedSuggestions": [{"id": UUID}],
+            "outcomeTimestamp": "2026-11-20T09:30:15.123Z",
+        },
+        {
+            "card": UUID,
+            "outcome": "overridden",
+            "overrideReason": {
+                "reason": {"code": "a", "system": "https://example.org/reasons", "display": "A"},
+                "userComment": "b",
+            },
+            "outcomeTimestamp": "2026-11-20T09:30:15+00:00",
+        },
+    ]
+}
+MESSAGES = {"request": REQUEST, "response": RESPONSE, "discovery": DISCOVERY, "feedback": FEEDBACK}
 
 MISSING = object()
 CARD = ("cards", 0)
@@ -227,6 +246,26 @@ REFUSED: list[tuple[str, str, tuple[str | int, ...], Any]] = [
     ("discovery", "CH-051 single braces", (*SERVICE, "prefetch", "patient"), "Patient/{context.patientId}"),
     ("discovery", "CH-051 token without prefix", (*SERVICE, "prefetch", "patient"), "Patient/{{patientId}}"),
     ("discovery", "CH-051 blank in token", (*SERVICE, "prefetch", "patient"), "Patient/{{ context.patientId }}"),
+    *(
+        ("feedback", rule, path, value)
+        for rule, path, value in (
+            ("CH-005 feedback empty", ("feedback",), []),
+            ("CH-121 feedback missing", ("feedback",), MISSING),
+            ("CH-121 feedback one entry", ("feedback",), {"card": UUID}),
+            ("CH-122 card missing", ("feedback", 0, "card"), MISSING),
+            ("CH-122 card empty", ("feedback", 0, "card"), ""),
+            ("CH-123 ignored", ("feedback", 0, "outcome"), "ignored"),
+            ("CH-124 accepted without suggestions", ("feedback", 0, "acceptedSuggestions"), MISSING),
+            ("CH-124 suggestions are strings", ("feedback", 0, "acceptedSuggestions"), [UUID]),
+            ("CH-125 neither reason nor comment", ("feedback", 1, "overrideReason"), {"extension": {"a": 1}}),
+            ("CH-125 reason without system", ("feedback", 1, "overrideReason", "reason", "system"), MISSING),
+            ("CH-125 reason without code", ("feedback", 1, "overrideReason", "reason", "code"), MISSING),
+            ("CH-126 timestamp missing", ("feedback", 0, "outcomeTimestamp"), MISSING),
+            ("CH-126 not in UTC", ("feedback", 0, "outcomeTimestamp"), "2026-11-20T09:30:15+01:00"),
+            ("CH-126 a day", ("feedback", 0, "outcomeTimestamp"), "2026-11-20"),
+            ("CH-126 no such hour", ("feedback", 0, "outcomeTimestamp"), "2026-11-20T24:30:15Z"),
+        )
+    ),
     ("discovery", "CH-052 below root level", (*SERVICE, "prefetch", "patient"), "Patient/{{context.draftOrders.id}}"),
 ]
 
@@ -247,6 +286,11 @@ ACCEPTED: list[tuple[str, str, tuple[str | int, ...], Any]] = [
         {"label": "a", "url": "https://a.b", "type": "smart"},
     ),
     ("response", "CH-091 any", (*CARD, "selectionBehavior"), "any"),
+    ("feedback", "CH-007 unknown member", ("feedback", 0, "org.example.new"), 1),
+    ("feedback", "CH-125 no reason", ("feedback", 1, "overrideReason"), MISSING),
+    ("feedback", "CH-125 comment only", ("feedback", 1, "overrideReason"), {"userComment": "b"}),
+    ("feedback", "CH-125 reason without display", ("feedback", 1, "overrideReason", "reason", "display"), MISSING),
+    ("feedback", "CH-126 leap second", ("feedback", 0, "outcomeTimestamp"), "2026-12-31t23:59:60z"),
     ("discovery", "CH-012 nothing on offer", ("services",), []),
     ("discovery", "CH-016 without title", (*SERVICE, "title"), MISSING),
 ]
@@ -375,6 +419,8 @@ def test_the_vocabularies_of_the_schema_are_those_of_the_service() -> None:
     assert definitions["rating"]["enum"] == list(terms.RATINGS)
     assert definitions["followupStatus"]["enum"] == list(terms.FOLLOWUP_STATUS)
     assert definitions["system"]["enum"] == list(terms.STAGING_SYSTEMS)
+    assert definitions["change"]["properties"]["what"]["enum"] == list(terms.CHANGES)
+    assert definitions["wouldChange"]["properties"]["level"]["enum"] == list(terms.LEVELS)
     assert definitions["factName"]["enum"] == list(FACTS)
     assert members["grade"]["properties"]["who2010"]["enum"] == [*terms.WHO2010, None]
     assert members["grade"]["properties"]["who2019"]["enum"] == [*terms.WHO2019, None]

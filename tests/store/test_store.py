@@ -1,12 +1,12 @@
-"""What the store promises, on a real SQLite file."""
+"""What the store promises to a running service, on a real SQLite file and on a real PostgreSQL server."""
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,52 +16,16 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, func, inspect, select, text
 
 from cds_service.errors import SettingsError, StoreError
-from cds_service.store.base import CardRecord, ConsultRecord, Store, SyntheticPatient
+from cds_service.store.base import CardRecord, Store, SyntheticPatient
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
+from cds_service.store.pseudonym import patient_pseudonym
+from cds_service.store.rows import card_row, consult_row
 from cds_service.store.sql import SqlStore
-from cds_service.store.tables import card, consult, metadata, synthetic_patient
+from cds_service.store.tables import card, consult, feedback, metadata, secret, synthetic_patient
 from fhir_profiles.synthetic import synthetic_patients
-
-CARDS = (
-    CardRecord("card-1", "warning", ("R01-06", "PIT-02"), ("suggestion-1",)),
-    CardRecord("card-2", "info", ("R01-01",), ()),
-)
-CONSULT = ConsultRecord(
-    id="consult-1",
-    answered_at=datetime(2026, 11, 20, 9, 30, 15, 123456, tzinfo=UTC),
-    service="pnet-order-sign",
-    hook="order-sign",
-    scenario="pnet-initial-staging",
-    ratings={"eus": "usually-not-appropriate", "mri-abd-pel-wwo": "usually-appropriate"},
-    rules=("SEL-10", "R01-06"),
-    knowledge_version="2026.11",
-    knowledge_hash="0123456789abcdef",
-    skipped=2,
-    duration_ms=12.345,
-    cards=CARDS,
-)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A database file in a folder that does not exist yet."""
-    return tmp_path / "var" / "consults.sqlite"
-
-
-@pytest.fixture
-def engine(path: Path) -> Iterator[Engine]:
-    """An engine on that file, without a schema."""
-    opened = open_engine(f"sqlite:///{path}")
-    yield opened
-    opened.dispose()
-
-
-@pytest.fixture
-def store(engine: Engine) -> SqlStore:
-    """A store at the current schema."""
-    migrate(engine)
-    return SqlStore(engine)
+from tests.postgres import PostgresServer
+from tests.store.records import CARDS, CONSULT, FEEDBACK
 
 
 def rows(engine: Engine, table: Any) -> int:
@@ -106,6 +70,40 @@ def test_migrating_twice_changes_nothing(store: SqlStore) -> None:
     assert store.consult_of_card("card-1") == CONSULT
 
 
+def test_processes_that_start_together_migrate_once(engine: Engine) -> None:
+    """Of several that find an empty database at the same time one migrates, and none fails."""
+    failures: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            migrate(engine)
+        except BaseException as error:  # noqa: BLE001 - told by the assertion
+            failures.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert SqlStore(engine).ready()
+
+
+def test_a_store_of_the_first_schema_keeps_what_it_holds(engine: Engine) -> None:
+    """Consults recorded before clients and patients were get neither, and everything else stays."""
+    migrate(engine, "0001")
+    old = {column.name for column in consult.columns} - {"client", "patient", "unavailable"}
+    row = {name: value for name, value in consult_row(CONSULT).items() if name in old}
+    with engine.begin() as connection:
+        connection.execute(consult.insert().values(row))
+        connection.execute(
+            card.insert().values({k: v for k, v in card_row(CONSULT.id, 0, CARDS[1]).items() if k != "orders"})
+        )
+    migrate(engine)
+    expected = replace(CONSULT, client="", patient="", unavailable=(), cards=(CARDS[1],))
+    assert SqlStore(engine).consult_of_card("card-2") == expected
+
+
 def test_a_file_that_is_no_database_is_said(path: Path) -> None:
     """A file of another kind gives our own error, without a driver's message."""
     path.parent.mkdir()
@@ -119,12 +117,46 @@ def test_a_file_that_is_no_database_is_said(path: Path) -> None:
 # --- connection -------------------------------------------------------------------------------------------------------
 
 
-def test_the_file_is_opened_as_readers_and_writers_need_it(store: SqlStore) -> None:
-    """Write-ahead log and foreign keys are on for every connection."""
-    with store.engine.connect() as one, store.engine.connect() as another:
+def test_the_file_is_opened_as_readers_and_writers_need_it(file_store: SqlStore) -> None:
+    """Write-ahead log, commits that wait for the disk, and foreign keys are on for every connection."""
+    with file_store.engine.connect() as one, file_store.engine.connect() as another:
         for connection in (one, another):
             assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+            assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
             assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+
+
+@pytest.mark.parametrize(("configured", "used"), [("off", "on"), ("on", "on"), ("remote_apply", "remote_apply")])
+def test_commits_wait_for_the_disk_of_the_server(postgres: PostgresServer, configured: str, used: str) -> None:
+    """Where the server is set up to acknowledge before writing, our connections are not; a stricter setting stays."""
+    url = postgres.new_database()
+    name = url.split("/")[3].split("?")[0]
+    with postgres.connect() as connection:
+        connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = {configured}".encode())
+    engine = open_engine(url)
+    with engine.connect() as connected:
+        assert connected.execute(text("SHOW synchronous_commit")).scalar() == used
+    engine.dispose()
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_postgresql_has_one_driver_whatever_the_spelling(postgres: PostgresServer, scheme: str) -> None:
+    """URLs without a driver mean the one this project installs."""
+    engine = open_engine(postgres.new_database().replace("postgresql", scheme, 1))
+    with engine.connect() as connected:
+        assert connected.execute(text("SELECT 1")).scalar() == 1
+    assert engine.driver == "psycopg"
+    engine.dispose()
+
+
+def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
+    """Where no server answers there is one of our errors, without address, user or password."""
+    engine = open_engine(f"postgresql://user:secret-word@/db?host={tmp_path}")
+    assert not SqlStore(engine).ready()
+    with pytest.raises(StoreError) as raised:
+        migrate(engine)
+    assert "secret-word" not in str(raised.value)
+    engine.dispose()
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "sqlite", "://", "http//x"])
@@ -268,16 +300,13 @@ def test_many_threads_record_at_once(store: SqlStore) -> None:
     assert (rows(store.engine, consult), rows(store.engine, card)) == (80, 80)
 
 
-def test_a_reader_does_not_wait_for_a_writer(store: SqlStore, path: Path) -> None:
+def test_a_reader_does_not_wait_for_a_writer(store: SqlStore) -> None:
     """While one connection writes, another still reads what was there before."""
     store.record(CONSULT)
     with closing(store.engine.raw_connection()) as writing:
-        cursor = writing.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
-        cursor.execute("DELETE FROM consult")
+        writing.cursor().execute("DELETE FROM consult")
         assert store.consult_of_card("card-1") == CONSULT
         writing.rollback()
-    assert path.exists()
 
 
 def test_a_consult_holds_no_patient_data() -> None:
@@ -294,6 +323,9 @@ def test_a_consult_holds_no_patient_data() -> None:
         "knowledge_hash",
         "skipped",
         "duration_ms",
+        "client",
+        "patient",
+        "unavailable",
     }
     assert {column.name for column in card.columns} == {
         "uuid",
@@ -302,7 +334,102 @@ def test_a_consult_holds_no_patient_data() -> None:
         "indicator",
         "rules",
         "suggestions",
+        "orders",
     }
+
+
+# --- feedback ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_feedback_twice_is_kept_once(store: SqlStore) -> None:
+    """In one batch or in two, with other words or received later: what says the same is one row, the first."""
+    again = replace(FEEDBACK, received_at=FEEDBACK.received_at + timedelta(hours=1), comment="other words")
+    store.keep_feedback((FEEDBACK, FEEDBACK))
+    store.keep_feedback((again,))
+    assert rows(store.engine, feedback) == 1
+    with store.engine.connect() as connection:
+        assert connection.execute(select(feedback.c.comment)).scalar_one() == FEEDBACK.comment
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"outcome": "accepted"},
+        {"outcome_at": FEEDBACK.outcome_at + timedelta(microseconds=1)},
+        {"card": "another"},
+        {"client": "another"},
+        {"suggestions": ("s-2",)},
+        {"reason_code": "another"},
+    ],
+)
+def test_other_feedback_is_kept_beside_it(store: SqlStore, change: dict[str, Any]) -> None:
+    """Another decision, moment, card, client, suggestion or reason is something else that was said."""
+    store.keep_feedback((FEEDBACK, replace(FEEDBACK, **change)))
+    assert rows(store.engine, feedback) == 2
+
+
+def test_no_feedback_is_no_fault(store: SqlStore) -> None:
+    """An empty batch keeps nothing and is no error."""
+    store.keep_feedback(())
+    assert rows(store.engine, feedback) == 0
+
+
+def test_feedback_is_kept_whole_or_not_at_all(store: SqlStore) -> None:
+    """An entry that cannot be kept takes its batch with it, and the error says so without the statement."""
+    broken = replace(FEEDBACK, card="another", outcome=None)  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match="could not be kept") as raised:
+        store.keep_feedback((FEEDBACK, broken))
+    assert "INSERT" not in str(raised.value)
+    assert rows(store.engine, feedback) == 0
+
+
+def test_many_threads_keep_the_same_batches(store: SqlStore) -> None:
+    """The same entries from many sides at once, in any order, are neither lost, doubled nor deadlocked."""
+    batch = tuple(replace(FEEDBACK, card=f"card-{number}") for number in range(20))
+    failures: list[BaseException] = []
+
+    def write(number: int) -> None:
+        try:
+            for _ in range(5):
+                store.keep_feedback(batch if number % 2 else batch[::-1])
+        except BaseException as error:  # noqa: BLE001 - told by the assertion
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert rows(store.engine, feedback) == len(batch)
+
+
+# --- the key of the patient hashes ------------------------------------------------------------------------------------
+
+
+def test_the_key_is_made_once(store: SqlStore) -> None:
+    """The store's own key is long, random, and the same for every process that asks."""
+    key = store.pseudonym_key()
+    assert len(key) == 32
+    assert SqlStore(store.engine).pseudonym_key() == key
+    assert rows(store.engine, secret) == 1
+
+
+def test_a_pseudonym_tells_patients_apart_and_no_more() -> None:
+    """Client, server, patient and key each change it; a slash at the end of the server's address does not."""
+    key = b"k" * 32
+    whole = patient_pseudonym(key, "ehr", "https://fhir.example.org/r4", "p1")
+    assert re.fullmatch("[0-9a-f]{64}", whole)
+    assert patient_pseudonym(key, "ehr", "https://fhir.example.org/r4/", "p1") == whole
+    others = {
+        patient_pseudonym(b"l" * 32, "ehr", "https://fhir.example.org/r4", "p1"),
+        patient_pseudonym(key, "her", "https://fhir.example.org/r4", "p1"),
+        patient_pseudonym(key, "ehr", "https://fhir.example.org/r5", "p1"),
+        patient_pseudonym(key, "ehr", "https://fhir.example.org/r4", "p2"),
+        patient_pseudonym(key, "", "ehrhttps://fhir.example.org/r4", "p1"),
+        whole,
+    }
+    assert len(others) == 6
 
 
 # --- synthetic patients -----------------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def test_each_category_has_its_code_and_stands_beside_it(
     assert codes(order) == expected
     criterion = value(order, CRITERION)
     assert bool(criterion) is (expected[0] != "no-criteria-apply")
-    assert criterion is None or criterion.startswith("https://pnet-cds.example.org/fhir/guideline-rule/R01-")
+    assert criterion is None or re.search(r"/guideline/rules/R01-\d+$", criterion)
     get_fhir_model_class("ServiceRequest").model_validate(order)
 
 
@@ -407,11 +407,17 @@ def test_what_is_not_recorded_is_not_handed_out(make_app: MakeApp, call: Json) -
         def record(self, _consult: ConsultRecord) -> None:
             raise StoreError("The disk is full.")
 
+        def load_synthetic(self, _patients: object) -> None: ...
+
+        def pseudonym_key(self) -> bytes:
+            return b"key"
+
+        def release(self) -> None: ...
+
     for placement in ("standard", "both"):
-        service = InProcess(make_app(demo=False, store=Down(), pama_placement=placement))
+        service = InProcess(make_app(store=Down(), pama_placement=placement))
         answer = post(service, "order-sign", call)
-        body = assert_valid_response(answer, call)
-        assert len(body["cards"]) == 1
+        assert len(answer.json()["cards"]) == 1
         assert b"pama-rating" not in answer.body
 
 

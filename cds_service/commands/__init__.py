@@ -1,0 +1,1 @@
+"""Groups of commands that work on the store; ``cli`` lists them."""

@@ -1,0 +1,115 @@
+"""A PostgreSQL server of the tests' own: real, in a temporary folder, reached through a socket file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import pytest
+
+REQUIRED: Final = os.environ.get("REQUIRE_POSTGRES") == "1"
+"""Whether a missing server is a failure (our own CI) or a reason to leave its tests out (a machine without it)."""
+
+_USERS: Final = ("postgres", "nobody")
+_START_SECONDS: Final = 30
+
+
+def find_programs() -> Path | None:
+    """The folder with the server's programs: of the path, or where Debian's package puts them."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).resolve().parent
+    folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    return max(folders, key=lambda folder: float(folder.parent.name), default=None)
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A running server."""
+
+    folder: Path
+    pid: int
+    numbers: Iterator[int]
+
+    def url(self, database: str) -> str:
+        """The database as SQLAlchemy URL."""
+        return f"postgresql://postgres@/{database}?host={self.folder}"
+
+    def connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        """A connection of its own for the test."""
+        return psycopg.connect(host=str(self.folder), user="postgres", dbname="postgres", autocommit=True)
+
+    def wait(self) -> None:
+        """Until the server takes connections: after its start, or after it recovered."""
+        end = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                self.connect().close()
+            except psycopg.OperationalError:
+                log = (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+                assert time.monotonic() < end, f"PostgreSQL does not answer: {log}"
+                time.sleep(0.1)
+            else:
+                return
+
+    def new_database(self) -> str:
+        """URL of a new, empty database."""
+        name = f"test{next(self.numbers)}"
+        with self.connect() as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self.url(name)
+
+
+@contextmanager
+def running_server() -> Iterator[PostgresServer]:
+    """Start a server and end it; skips the test where none is installed."""
+    programs = find_programs()
+    if programs is None:
+        assert not REQUIRED, "REQUIRE_POSTGRES=1, but no initdb was found; install the package postgresql"
+        pytest.skip("PostgreSQL is not installed on this machine (Debian: apt-get install postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="pnet-pg-", dir="/tmp"))
+    user = _other_user(folder)
+    log = (folder / "log").open("wb")
+    try:
+        subprocess.run(
+            [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            check=True, stdout=log, stderr=log, user=user, cwd=folder,
+        )  # fmt: skip
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"],
+            stdout=log, stderr=log, user=user, cwd=folder,
+        )  # fmt: skip
+        try:
+            started = PostgresServer(folder, server.pid, count(1))
+            started.wait()
+            yield started
+        finally:
+            server.send_signal(signal.SIGQUIT)  # at once: nothing of it is needed any more
+            server.wait(_START_SECONDS)
+    finally:
+        log.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _other_user(folder: Path) -> str | None:
+    """The server refuses to run as root: then somebody else runs it, and owns its folder."""
+    if os.geteuid() != 0:
+        return None
+    for user in _USERS:
+        try:
+            shutil.chown(folder, user)
+        except LookupError:
+            continue
+        return user
+    raise AssertionError(f"none of the users {_USERS} exists to run PostgreSQL as")
