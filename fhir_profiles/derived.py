@@ -46,12 +46,12 @@ def kidney(chart: Chart) -> None:
 
 
 def _of_newest_day(chart: Chart, role: str, window: float) -> list[tuple[Resource, Amount, When | None]]:
-    usable = []
-    for resource, found, when in chart.labs.get(role, []):
-        if dates.within(when, chart.today, window):
-            usable.append((resource, found, when))
-        else:
-            chart.skip(resource, "the value is undated or older than its window")
+    """The values of the newest day within the window; without any, the newest of the others is told."""
+    values = chart.labs.get(role, [])
+    usable = [item for item in values if dates.within(item[2], chart.today, window)]
+    if values and not usable:
+        last = max(values, key=lambda item: (day_of(item[2]), source(item[0])))
+        chart.skip(last[0], "the value is undated or older than its window")
     newest = max((day_of(when) for _, _, when in usable), default=None)
     return [item for item in usable if day_of(item[2]) == newest]
 

@@ -116,7 +116,7 @@ def _damage(chart: Chart, resources: Iterable[Resource]) -> None:
         known = text(resource.get("resourceType")) in READERS and source(resource) not in told
         if not known or not _of_interest(resource, chart):
             continue
-        for path in damaged_members(resource):
+        for path in damaged_members(resource, READERS):
             chart.skip(resource, f"{path} cannot be read")
             break
 

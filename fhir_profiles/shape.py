@@ -7,7 +7,7 @@ at are compared with their JSON shape. Absent, null and empty members are no dam
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -156,12 +156,13 @@ _DEEPEST: Final = 6
 """Levels below a resource at which readers still look."""
 
 
-def damaged_members(resource: Resource) -> Iterator[str]:
-    """Paths of the members that are not of their shape."""
-    yield from _damaged(resource, text(resource.get("resourceType")), "", depth=0)
+def damaged_members(resource: Resource, kinds: Container[str], depth: int = 0) -> Iterator[str]:
+    """Paths of the members that are not of their shape; contained resources count if they are of one of the kinds."""
+    yield from _damaged(resource, kinds, "", depth)
 
 
-def _damaged(holder: Mapping[str, Any], kind: str, path: str, *, depth: int) -> Iterator[str]:
+def _damaged(holder: Mapping[str, Any], kinds: Container[str], path: str, depth: int, kind: str = "") -> Iterator[str]:
+    kind = kind or text(holder.get("resourceType"))
     for name, value in holder.items():
         where = f"{path}.{name}" if path else name
         test = shape_of(kind, where)
@@ -170,12 +171,12 @@ def _damaged(holder: Mapping[str, Any], kind: str, path: str, *, depth: int) -> 
         if not (_positive(value) if name == "value" and path.rpartition(".")[2] in _QUANTITIES else test(value)):
             yield where
         elif name == "contained":
-            for item in objects(value):
-                inner = damaged_members(item) if depth < _DEEPEST else ()
-                yield from (f"contained.{member}" for member in inner)
+            known = [item for item in objects(value) if text(item.get("resourceType")) in kinds]
+            for item in known if depth < _DEEPEST else ():
+                yield from (f"contained.{member}" for member in damaged_members(item, kinds, depth + 1))
         elif depth < _DEEPEST:
             for item in objects(value):
-                yield from _damaged(item, kind, where, depth=depth + 1)
+                yield from _damaged(item, kinds, where, depth + 1, kind)
 
 
 def shape_of(kind: str, path: str) -> Test | None:
@@ -200,7 +201,7 @@ def readable_code(concept: object, terminology: Terminology) -> bool:
     if any(map(_says_nothing, objects(concept.get("coding")))) or _holds_unreadable_words(concept):
         return False
     if not found:
-        return bool(words(concept))
+        return any(map(str.isalnum, words(concept)))
     return all(_well_formed(coding.system, coding.code, terminology) for coding in found)
 
 

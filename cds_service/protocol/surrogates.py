@@ -18,6 +18,9 @@ _Read = TypeVar("_Read")
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 """Stands for what could not be read as text."""
 
+MENDED = rb"\ufffd"
+"""How it is written into a body."""
+
 _HIGH = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
 _LOW = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _SURROGATES = re.compile(rb"(?<!\\)((?:\\\\)*)(?:(" + _HIGH + _LOW + rb")|" + _HIGH + rb"|" + _LOW + rb")")
@@ -43,4 +46,4 @@ def decode(decoder: Callable[[bytes], _Read], body: bytes) -> tuple[_Read, bytes
 
 def whole_characters(body: bytes) -> bytes:
     """The JSON text with U+FFFD for every surrogate escape that has no other half; all else as it was."""
-    return _SURROGATES.sub(lambda found: found[0] if found[2] else found[1] + rb"\ufffd", body)
+    return _SURROGATES.sub(lambda found: found[0] if found[2] else found[1] + MENDED, body)

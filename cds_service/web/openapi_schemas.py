@@ -1,7 +1,8 @@
 """The JSON schemas that validate, as components of the OpenAPI document: the same rules under other addresses.
 
-A schema becomes one component, each of its definitions another (``Request.bundle``). What differs by hook in the request
-schema becomes one component per service, so that a program need not evaluate conditions to know what a call holds.
+A schema becomes one component, each of its definitions another (``Request.bundle``). What differs by hook in the
+request schema becomes one component per service, so that a program need not evaluate conditions to know what a call
+holds.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _COMPONENTS: Final = {
     "discovery": "Discovery",
     "feedback": "Feedback",
     "assessment": "Assessment",
+    "rated-order": "RatedOrder",
     "outcome": "Outcome",
 }
 _OUTSIDE: Final = frozenset({"$schema", "$id", "$defs"})

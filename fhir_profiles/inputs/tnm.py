@@ -7,7 +7,7 @@ import re
 from cds_service.domain.facts import FACTS
 from fhir_profiles.chart import CODED, Chart
 from fhir_profiles.dates import When
-from fhir_profiles.reading import Resource, matches, normal_text, text, word_of, words
+from fhir_profiles.reading import Resource, codings, matches, normal_text, text, word_of, words
 from fhir_profiles.terminology import Match
 
 _CATEGORY = re.compile(r"^[cpyramu]*(T|N|M)\s*(X|is|[0-4])([a-d]?\d?)\b", re.IGNORECASE)
@@ -15,12 +15,18 @@ _STAGE = re.compile(r"^(?:stage\s*)?(IV|I{1,3}|[0-4])\s*([ABC])?\d?\b", re.IGNOR
 _ROMAN = {"1": "I", "2": "II", "3": "III", "4": "IV"}
 
 
+def _category_code(value: object) -> str:
+    """A code that is the category itself, whoever publishes it (``T2``, ``pN1a``, ``IIB``); a bare number is none."""
+    plain = (coding.code for coding in codings(value) if not coding.code.isdigit())
+    return next((code for code in plain if _CATEGORY.fullmatch(code) or _STAGE.fullmatch(code)), "")
+
+
 def read(resource: Resource, chart: Chart, match: Match, when: When | None) -> None:
     """N and M become ``nodes`` and ``metastases``; T and stage stay what they are: recorded."""
     value = resource.get("valueCodeableConcept")
     found = matches(value, chart.terminology)
     written = next((m.value for m in found if m.value), "") or word_of(value) or text(resource.get("valueString"))
-    written = written or words(value)
+    written = written or words(value) or _category_code(value)
     edition = _edition(resource, chart)
     if match.tnm_axis == "stage":
         _stage(resource, chart, written, edition, when)

@@ -71,14 +71,15 @@ def test_narratives_severities_and_categories_are_no_damage() -> None:
     }
     allergy = {"resourceType": "AllergyIntolerance", "category": ["medication"], "text": narrative}
     holder = {"resourceType": "Observation", "contained": [condition, allergy], "text": narrative}
-    assert [list(damaged_members(item)) for item in (condition, allergy, holder)] == [[], [], []]
+    assert [list(damaged_members(item, READERS)) for item in (condition, allergy, holder)] == [[], [], []]
 
 
 def test_damage_inside_is_still_found() -> None:
     """The exceptions hold where they belong only."""
-    assert list(damaged_members({"resourceType": "Observation", "category": ["exam"]})) == ["category"]
-    assert list(damaged_members({"resourceType": "AllergyIntolerance", "category": [3]})) == ["category"]
+    assert list(damaged_members({"resourceType": "Observation", "category": ["exam"]}, READERS)) == ["category"]
+    assert list(damaged_members({"resourceType": "AllergyIntolerance", "category": [3]}, READERS)) == ["category"]
     reaction = {"resourceType": "AllergyIntolerance", "reaction": [{"severity": {"text": "severe"}}]}
-    assert list(damaged_members(reaction)) == ["reaction.severity"]
-    inside = {"resourceType": "Observation", "contained": [{"resourceType": "Specimen", "status": 3}]}
-    assert list(damaged_members(inside)) == ["contained.status"]
+    assert list(damaged_members(reaction, READERS)) == ["reaction.severity"]
+    goal = {"resourceType": "Goal", "description": {"text": "of a type that is never read"}}
+    inside = {"resourceType": "CarePlan", "contained": [goal, {"resourceType": "Procedure", "status": 3}]}
+    assert list(damaged_members(inside, READERS)) == ["contained.status"]

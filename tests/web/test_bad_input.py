@@ -419,7 +419,7 @@ def foreign_chart(reference: str) -> list[dict[str, Any]]:
     ],
 )
 def test_another_patients_data_is_set_aside_and_reported(reference: str, live: OverHttp, request_body: Request) -> None:
-    """CH-076: it changes nothing in the answer, and every piece of it is named as unusable."""
+    """CH-076: it changes nothing in the answer but that no rating may be stored unseen; every piece of it is named."""
     clean = post(live, "order-select", request_body)
     foreign = foreign_chart(reference)
     for key in ("conditions", "laboratory", "allergies"):
@@ -429,6 +429,8 @@ def test_another_patients_data_is_set_aside_and_reported(reference: str, live: O
     mixed, alone = assessment(answer), assessment(clean)
     reported = {item["source"] for item in mixed.pop("unusable")}
     alone.pop("unusable", None)
+    recorded = [order.pop("pama") for order in (*alone["orders"], *mixed["orders"])]
+    assert [pama["rule"] for pama in recorded] == ["PAM-04", "PAM-06"]
     assert mixed == alone
     expected = {f"{resource['resourceType']}/{resource['id']}" for resource in foreign}
     assert expected - reported <= {f"Patient/{OTHER_PATIENT}"}
@@ -729,6 +731,20 @@ def test_half_a_character_is_no_part_of_a_new_order(live: OverHttp, request_body
     assert_valid_response(answer, request_body)
     assert "\ufffd" not in answer.body.decode()
     assert answer.json()["cards"]
+
+
+@pytest.mark.parametrize(("note", "given_back"), [(HALF, False), (b'"\\ufffd \\ud83d\\ude00"', True)])
+def test_an_order_that_was_mended_is_not_given_back(
+    note: bytes, given_back: bool, live: OverHttp, advertised: Advertised
+) -> None:
+    """PM-011: an update holds the order to the letter, so one with half a character gets none; its neighbours do."""
+    request = synthetic_request("tail-lesion-contrast-mri", "order-sign", advertised)
+    ours = drafts(request)
+    cut = ours[0] | {"id": "cut", "note": [{"text": "@"}]}
+    request["context"]["draftOrders"]["entry"].append({"resource": cut})
+    answer = post(live, "order-sign", encoded(request).replace(b'"@"', note))
+    updated = [action["resource"]["id"] for action in answer.json()["systemActions"]]
+    assert updated == [*(draft["id"] for draft in ours), *(["cut"] if given_back else [])]
 
 
 @pytest.mark.parametrize("name", ["patientId", "encounterId"])
