@@ -11,7 +11,9 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from cds_service.cards.reasons import override_reasons
 from cds_service.pipeline import Parts, answer, prefetch_templates
+from cds_service.protocol.response import coding_object
 from cds_service.service import HookService
 from cds_service.store.base import SyntheticPatient
 from fhir_profiles.synthetic import hook_request, synthetic_patients
@@ -24,6 +26,7 @@ _STORIES: Final = {
 _STORY: Final = "incidental-tail-lesion"
 """Of the other hooks."""
 _BOOKED_AHEAD: Final = timedelta(days=14)
+_SAID: Final = "2026-11-20T14:05:09Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +52,20 @@ def example(service: HookService, parts: Parts) -> Example:
     call = _call(service, patient, day)
     on_that_day = replace(parts, today=lambda: day, new_id=_identifiers(service.id))
     outcome = answer(service, msgspec.json.encode(call), on_that_day)
-    return Example(patient.slug, patient.title, call, outcome.body)
+    return Example(patient.slug, patient.title, call, msgspec.json.decode(msgspec.json.encode(outcome.body)))
 
 
-def feedback(answered: Example) -> dict[str, Any]:
-    """Feedback on the cards of an answer: the first suggestion taken or, without one, the card overridden."""
-    card = answered.answer["cards"][0]
-    entry = {"card": card["uuid"], "outcomeTimestamp": "2026-11-20T14:05:09Z"}
-    if "suggestions" in card:
-        taken = [{"id": card["suggestions"][0]["uuid"]}]
-        return {"feedback": [entry | {"outcome": "accepted", "acceptedSuggestions": taken}]}
-    reason = {"reason": card["overrideReasons"][0]}
-    return {"feedback": [entry | {"outcome": "overridden", "overrideReason": reason}]}
+def feedback() -> dict[str, Any]:
+    """Feedback on two cards: a suggestion taken, and a reason why another was not."""
+    identify = _identifiers("feedback")
+    taken = {"outcome": "accepted", "acceptedSuggestions": [{"id": identify()}]}
+    reason = {"reason": coding_object(override_reasons("order")[0])}
+    return {
+        "feedback": [
+            {"card": identify(), "outcomeTimestamp": _SAID} | taken,
+            {"card": identify(), "outcomeTimestamp": _SAID, "outcome": "overridden", "overrideReason": reason},
+        ]
+    }
 
 
 def _call(service: HookService, patient: SyntheticPatient, day: date) -> dict[str, Any]:
