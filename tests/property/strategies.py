@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from cds_service.pipeline import prefetch_templates
+from cds_service.protocol.surrogates import whole_characters
 from fhir_profiles.inputs import READERS
 from fhir_profiles.synthetic import synthetic_patients
 from hooks import SERVICES
@@ -67,6 +68,11 @@ json_values: st.SearchStrategy[Json] = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8) | _WORDS, inner, max_size=4),
     max_leaves=8,
 )
+
+whole_values = json_values.filter(
+    lambda value: whole_characters(json.dumps(value).encode()) == json.dumps(value).encode()
+)
+"""The same without half characters."""
 
 # fmt: off
 _MEMBERS = (
