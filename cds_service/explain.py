@@ -19,7 +19,7 @@ from cds_service.cards.markdown import plain
 from cds_service.cards.sentences import fact_in_words
 from cds_service.consult import Consulted
 from cds_service.domain.facts import FACTS
-from cds_service.domain.findings import Assessment, Evidence, Followup, OrderAssessment, PamaRating, WhatIf
+from cds_service.domain.findings import Assessment, Conflict, Evidence, Followup, OrderAssessment, PamaRating, WhatIf
 from cds_service.domain.terms import NOT_RATED
 from cds_service.knowledge.model import Knowledge, Row, SelectionRow, StagingRow
 from cds_service.knowledge.site import shown
@@ -285,9 +285,21 @@ def _would_settle(rule: str, knowledge: Knowledge) -> str:
 def _about_the_data(consulted: Consulted) -> Text:
     """Conflicts between sources, and what was there and could not be used."""
     lines: list[str] = []
-    lines += [plain(wording.conflict_line(conflict)) + "." for conflict in consulted.assessed.assessment.conflicts]
+    lines += map(_conflict, consulted.assessed.assessment.conflicts)
     lines += [f"Unusable: {plain(skipped.source)}: {skipped.reason}." for skipped in consulted.assessed.chart.skipped]
     return Text("\n".join(lines))
+
+
+def _conflict(conflict: Conflict) -> str:
+    """Both values of a contradiction with the sources of both, and what hangs on it."""
+    fact, other = wording.fact_name(conflict.fact), conflict.other_fact or conflict.fact
+    used = "nothing"
+    if conflict.value is not None:
+        where = "; ".join(map(_source, conflict.chosen))
+        used = fact_in_words(conflict.fact, conflict.value) + (f" ({where})" if where else "")
+    about = f"about {fact}" if other == conflict.fact else f"between {fact} and {wording.fact_name(other)}"
+    says = f"{_source(conflict.other)} says {fact_in_words(other, conflict.other_value)}"
+    return f"Conflict {about}: {used} was used, but {says}; it would change {', '.join(conflict.changes)}."
 
 
 def _site(knowledge: Knowledge) -> Table:

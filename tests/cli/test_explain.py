@@ -114,7 +114,10 @@ def test_conflicts_and_losses_are_told_and_nothing_reaches_the_terminal(knowledg
         nen_evidence=True,
     )
     text = printed(Consulted(None, assess_chart(chart, (), knowledge), knowledge))
-    assert "Conflict about differentiation: well was used" in text
+    assert (
+        "Conflict about differentiation: well (Observation/1 2026-01-01) was used, but Observation/ 2 2025-01-01"
+        in text
+    )
     assert "says poor" in text
     assert "Unusable: Observation/3: no value." in text
     assert "\x1b" not in text
