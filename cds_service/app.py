@@ -26,7 +26,7 @@ from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
 from cds_service.store.pseudonym import patient_pseudonym
 from cds_service.store.sql import SqlStore
-from cds_service.web import access, cors, demo, edge, feedback, guideline, ops, problems
+from cds_service.web import access, cors, demo, docs, edge, feedback, guideline, ops, problems
 from cds_service.web import services as cds_services
 from fhir_profiles.drafts import check_tracer
 from fhir_profiles.synthetic import synthetic_patients
@@ -85,6 +85,7 @@ def create_app(
     app.register_blueprint(feedback.blueprint(services, store, now, comments=settings.store_comments))
     app.register_blueprint(ops.blueprint(knowledge, store))
     app.register_blueprint(guideline.blueprint(knowledge, today, settings.public_base))
+    app.register_blueprint(docs.blueprint(services, shared, demo=settings.demo))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
     store.release()

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from cds_service.protocol.surrogates import UNREADABLE
 from fhir_profiles import dates
 from fhir_profiles.dates import When
 from fhir_profiles.terminology import Match, Terminology
@@ -32,8 +33,8 @@ class Coding(NamedTuple):
 
 
 def text(value: object) -> str:
-    """The string, trimmed; empty for anything else."""
-    return value.strip() if isinstance(value, str) else ""
+    """The string, trimmed; empty for anything else, and for text that is unreadable in part, which could say "no"."""
+    return value.strip() if isinstance(value, str) and UNREADABLE not in value else ""
 
 
 def member(value: object, name: str) -> Any:
@@ -60,7 +61,7 @@ def codings(concept: object) -> Iterator[Coding]:
 def words(concept: object) -> str:
     """All human-readable text of a CodeableConcept, or of a plain string."""
     if isinstance(concept, str):
-        return concept
+        return text(concept)
     parts = [text(member(concept, "text"))]
     parts += [text(coding.get("display")) for coding in objects(member(concept, "coding"))]
     return " ; ".join(dict.fromkeys(part for part in parts if part))
@@ -89,7 +90,7 @@ def code_of_status(resource: Resource, name: str) -> str:
     """Code of a status that is a CodeableConcept (clinicalStatus, verificationStatus)."""
     value = resource.get(name)
     if isinstance(value, str):
-        return value.strip().lower()
+        return text(value).lower()
     return next((coding.code.lower() for coding in codings(value)), text(member(value, "text")).lower())
 
 

@@ -11,11 +11,12 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from cds_service.protocol.surrogates import UNREADABLE
 from fhir_profiles import dates
 from fhir_profiles.reading import Resource, codings, matches, number, objects, text, words
 from fhir_profiles.terminology import Terminology
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffd]")
 _CODES: Final = {
     "loinc": re.compile(r"\d{1,7}-\d"),
     "sct": re.compile(r"\d{6,18}"),
@@ -197,16 +198,22 @@ def readable_code(concept: object, terminology: Terminology) -> bool:
         return True
     if not _objects(concept.get("coding", [])):
         return False
-    if any(_says_nothing(coding) for coding in objects(concept.get("coding"))):
+    if any(map(_says_nothing, objects(concept.get("coding")))) or _holds_unreadable_words(concept):
         return False
     if not found:
-        return bool(words(concept))
+        return any(map(str.isalnum, words(concept)))
     return all(_well_formed(coding.system, coding.code, terminology) for coding in found)
 
 
 def _says_nothing(coding: Mapping[str, Any]) -> bool:
     """Whether a coding has no code although it names a system, or has neither code nor display."""
     return not text(coding.get("code")) and (bool(text(coding.get("system"))) or not text(coding.get("display")))
+
+
+def _holds_unreadable_words(concept: Mapping[str, Any]) -> bool:
+    """Whether a text of the concept holds something that is no readable character."""
+    texts = (concept.get("text"), *(coding.get("display") for coding in objects(concept.get("coding"))))
+    return any(isinstance(value, str) and UNREADABLE in value for value in texts)
 
 
 @lru_cache(maxsize=4096)

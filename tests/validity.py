@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from fhir.resources.R4B import get_fhir_model_class
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from pydantic import ValidationError
 from referencing import Registry, Resource
 
@@ -19,7 +19,9 @@ from fhir_profiles.pama import OURS
 from fhir_profiles.terminology import LOCAL_SYSTEM, load_terminology
 from tests.calling import ASSESSMENT, Answer, drafts, proposed
 
-SCHEMAS: Final = ("request", "response", "discovery", "assessment", "feedback", "rated-order")
+SCHEMAS: Final = ("request", "response", "discovery", "assessment", "feedback", "rated-order", "outcome")
+_FORMATS: Final = FormatChecker(("uuid",))
+"""Formats that are checked; patterns say the rest, and which others could be depends on what else is installed."""
 _ERRORS: Final = "https://pnet-cds.example.org/fhir/CodeSystem/errors"
 _LABELS: Final = ("loinc", "sct", "cpt", "local")
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
@@ -44,7 +46,7 @@ def validator(name: str) -> Draft202012Validator:
     registry: Registry[Any] = Registry().with_resources(
         (schema(each)["$id"], Resource.from_contents(schema(each))) for each in SCHEMAS
     )
-    return Draft202012Validator(schema(name), registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return Draft202012Validator(schema(name), registry=registry, format_checker=_FORMATS)
 
 
 def schema_errors(name: str, value: object) -> list[str]:

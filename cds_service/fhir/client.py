@@ -17,7 +17,7 @@ from typing import Final
 from cds_service import __version__
 from cds_service.domain.terms import Lack
 from cds_service.fhir.policy import Base, ReadPolicy
-from cds_service.fhir.prefetch import next_link
+from cds_service.fhir.prefetch import opened
 from cds_service.http_client import Allowance, Connections, Reply, look_up
 from cds_service.protocol.authorization import FhirAccess
 
@@ -114,7 +114,7 @@ class _Call:
                 into.lack = page
                 return
             try:
-                link = next_link(page)
+                page, link = opened(page)
             except ValueError:
                 into.lack = Lack.NOT_FHIR
                 return

@@ -16,6 +16,7 @@ import msgspec
 
 from cds_service.domain.findings import Skipped
 from cds_service.domain.terms import Lack
+from cds_service.protocol.surrogates import decode
 from cds_service.service import Input
 
 _NOTHING = msgspec.Raw(b"")
@@ -153,17 +154,17 @@ def take(asked: Input, raw: msgspec.Raw, wanted: Mapping[str, Wanted], received:
     return _Value(asked, wanted, received).read(raw)
 
 
-def next_link(raw: bytes) -> str | None:
-    """Address of the page after this one, read without looking at the entries; as in :class:`Page`.
+def opened(raw: bytes) -> tuple[bytes, str | None]:
+    """A page in whole characters, and the address of the one after it as in :class:`Page`; entries are not looked at.
 
     Raises:
         ValueError: this is no FHIR JSON.
     """
     try:
-        page = _LINKS.decode(raw)
+        page, whole = decode(_LINKS.decode, raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ValueError from None
-    return _next(page.link)
+    return whole, _next(page.link)
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ import msgspec
 
 from cds_service.errors import InvalidRequest, NotJson
 from cds_service.protocol.response import Coding
+from cds_service.protocol.surrogates import decode
 
 ACCEPTED: Final = "accepted"
 OVERRIDDEN: Final = "overridden"
@@ -73,7 +74,7 @@ def parse_feedback(body: bytes) -> tuple[FeedbackEntry, ...]:
 
 def _decode(body: bytes) -> dict[str, Any]:
     try:
-        decoded = msgspec.json.decode(body)
+        decoded = decode(msgspec.json.decode, body)[0]
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise NotJson("The body is not valid JSON in UTF-8.") from None
     except RecursionError:

@@ -17,6 +17,7 @@ from cds_service.errors import HookMismatch, InvalidRequest, NotJson
 from cds_service.protocol.authorization import FhirAccess, read_access
 from cds_service.protocol.configuration import read_configuration
 from cds_service.protocol.contexts import CONTEXTS
+from cds_service.protocol.surrogates import MENDED, UNREADABLE, decode
 from cds_service.protocol.written import drafts_as_written
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -46,7 +47,7 @@ class HookRequest:
         patient_id: bare FHIR id.
         encounter_id: bare FHIR id, or None.
         drafts: resources of ``draftOrders``, as plain objects in the order sent.
-        written: the same as they were written, by reference.
+        written: the same as they were written, by reference; none that had to be mended to be read.
         selections: references of the selected drafts (order-select).
         dispatched: references of the dispatched orders (order-dispatch).
         appointments: proposed appointments, as plain objects (appointment-book).
@@ -85,7 +86,7 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         InvalidRequest: a member the answer depends on is missing or mistyped.
         HookMismatch: the call names another hook than the service's.
     """
-    envelope, context = _decode(body)
+    envelope, context, written = _decode(body)
     defects: list[str] = []
     _check_hook(envelope.hook, hook)
     instance = _instance(envelope.hookInstance, defects)
@@ -110,7 +111,7 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         encounter_id=_optional_id(context.get("encounterId"), defects),
         user_id=_text(context.get("userId")) or None,
         drafts=drafts,
-        written=drafts_as_written(envelope.context),
+        written=written,
         selections=_references("selections", context, hook),
         dispatched=_references("dispatchedOrders", context, hook),
         appointments=_resources("appointments", context.get("appointments"), defects),
@@ -121,17 +122,21 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
     )
 
 
-def _decode(body: bytes) -> tuple[_Envelope, Any]:
-    """The call, and its context as plain JSON."""
+def _decode(body: bytes) -> tuple[_Envelope, Any, Mapping[str, msgspec.Raw]]:
+    """The call, its context as plain JSON, and the drafts in it as they were written, if that is how they are read."""
     try:
-        envelope = _ENVELOPES.decode(body)
-        return envelope, msgspec.json.decode(envelope.context)
+        envelope, whole = decode(_ENVELOPES.decode, body)
+        context = msgspec.json.decode(envelope.context)
     except msgspec.ValidationError as error:
         raise NotJson(f"The body is JSON but cannot be read as an object: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise NotJson("The body is not valid JSON in UTF-8.") from None
     except RecursionError:
         raise NotJson("The body is nested too deeply to be a CDS Hooks request.") from None
+    written = drafts_as_written(envelope.context)
+    if whole is not body:
+        written = {reference: raw for reference, raw in written.items() if MENDED not in bytes(raw)}
+    return envelope, context, written
 
 
 def _text(value: object) -> str:
@@ -159,6 +164,8 @@ def _bare_id(value: object, kind: str, name: str, defects: list[str]) -> str:
     given = _text(value)
     if not given:
         raise InvalidRequest(f"context.{name} is not a string.")
+    if UNREADABLE in given:  # it could be the id of several
+        raise InvalidRequest(f"context.{name} holds a character that cannot be read (CH-152).")
     if "/" in given:
         defects.append(f"CH-152 context.{name} is a reference")
         match = re.search(rf"(?:^|/){kind}/([^/?#]+)$", given)

@@ -122,7 +122,7 @@ def blueprint(knowledge: Knowledge, today: Callable[[], date], public_url: str) 
     for number, (path, view) in enumerate(_PAGES.items()):
         routes.add_url_rule(path, f"page{number}", _route(view, knowledge, today, base))
     routes.register_error_handler(HTTPException, unusable)
-    routes.after_request(_protected)
+    routes.after_request(harden)
     return routes
 
 
@@ -170,7 +170,8 @@ def _rendered(template: str, values: Mapping[str, Any], on: _Shown, base: str) -
     )
 
 
-def _protected(response: Response) -> Response:
+def harden(response: Response) -> Response:
+    """A page with what keeps it harmless: its own style sheet, and nothing else from anywhere."""
     for name, value in _HEADERS.items():
         response.headers[name] = value
     return response

@@ -42,6 +42,8 @@ def blueprint(knowledge: Knowledge, store: Store) -> Blueprint:
                 "intendedUse": "Supports a clinician's decision; not the ACR, not a qualified mechanism or device.",
                 "discovery": "/cds-services",
                 "guideline": "/guideline",
+                "openapi": "/openapi.json",
+                "docs": "/docs",
             }
         )
 

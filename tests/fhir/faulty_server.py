@@ -158,6 +158,7 @@ FAULTS: Final[Mapping[str, Callable[[State, str], Iterator[bytes]]]] = {
     "good-gzip": lambda _s, _p: _gzip(iter([bundle(result())])),
     "good-without-type": _plain(Content_Type=""),
     "good-plain-text": _plain(Content_Type="text/plain"),
+    "good-half-character": _plain(body=bundle(result() | {"note": [{"text": "cut \ud83d"}]})),
     "slow": _slow,
     "slow-headers": _slow_headers,
     "slow-body": _slow_body,

@@ -151,10 +151,20 @@ def test_everything_slow_still_ends_in_time(reading: InProcess, faulty: State) -
 
 
 @pytest.mark.parametrize(
-    "kind", ["good", "good-gzip", "good-without-type", "good-plain-text", "busy-once", "busy-twice", "busy-a-second"]
+    "kind",
+    [
+        "good",
+        "good-gzip",
+        "good-without-type",
+        "good-plain-text",
+        "good-half-character",
+        "busy-once",
+        "busy-twice",
+        "busy-a-second",
+    ],
 )
 def test_what_a_server_may_do_is_read(kind: str, reading: InProcess, faulty: State) -> None:
-    """Compression, inexact content types and a busy moment do not lose data."""
+    """Compression, inexact content types, half a character and a busy moment do not lose data."""
     answer, _ = timed(reading, call(f"{faulty.url}/{kind}/fhir", reading, "laboratory"))
     assert reasons(answer) == {}
 

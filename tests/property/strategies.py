@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from cds_service.pipeline import prefetch_templates
+from cds_service.protocol.surrogates import whole_characters
 from fhir_profiles.inputs import READERS
 from fhir_profiles.synthetic import synthetic_patients
 from hooks import SERVICES
@@ -60,12 +61,18 @@ _SCALARS = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     _WORDS,
     st.text(max_size=12),
+    st.text(st.characters(categories=["Cs", "Lu"]) | st.just("\N{REPLACEMENT CHARACTER}"), max_size=4),
 )
 json_values: st.SearchStrategy[Json] = st.recursive(
     _SCALARS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8) | _WORDS, inner, max_size=4),
     max_leaves=8,
 )
+
+whole_values = json_values.filter(
+    lambda value: whole_characters(json.dumps(value).encode()) == json.dumps(value).encode()
+)
+"""The same without half characters."""
 
 # fmt: off
 _MEMBERS = (
@@ -221,10 +228,14 @@ _MARKUP = (
     "\U000e0041\U000e007f\ufff9\ufffb",
     "-- ' \" ; DROP TABLE",
 )
-hostile_texts: st.SearchStrategy[str] = st.one_of(
+_texts: st.SearchStrategy[str] = st.one_of(
     st.sampled_from(_MARKUP),
     st.lists(st.sampled_from(_MARKUP) | st.text(max_size=20), min_size=1, max_size=6).map(" ".join),
     st.sampled_from(_MARKUP).map(lambda text: (text + " ") * (10_000 // len(text))),
     st.text(max_size=200),
 )
-"""Text as no honest record holds it: markup, links, control and direction characters, ten thousand signs."""
+hostile_texts = _texts.filter(lambda text: "\N{REPLACEMENT CHARACTER}" not in text)
+"""Text as no honest record holds it: markup, links, control and direction characters, ten thousand signs.
+
+None that is unreadable: that is not shown at all.
+"""

@@ -1,0 +1,141 @@
+"""The paths of the OpenAPI document that anybody may read: operation, guideline pages and the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from cds_service.knowledge.model import Knowledge
+from cds_service.service import HookService
+from cds_service.web.openapi_answers import answer, body, page, problem, refusals
+from cds_service.web.openapi_schemas import Schema, call_name, reference
+from fhir_profiles.synthetic import synthetic_patients
+
+Paths = dict[str, dict[str, Any]]
+"""Path items by path."""
+
+_DAY: Final = {
+    "name": "as-of",
+    "in": "query",
+    "description": "The day the page is about; today without it.",
+    "schema": {"type": "string", "format": "date"},
+}
+
+
+def operation(tag: str, name: str, summary: str, answers: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """One operation; its name is unique in the document."""
+    return {"tags": [tag], "operationId": name, "summary": summary, **more, "responses": dict(answers)}
+
+
+def in_path(name: str, schema: Schema, example: str = "") -> dict[str, Any]:
+    """A parameter of the path."""
+    shown = {"example": example} if example else {}
+    return {"name": name, "in": "path", "required": True, "schema": schema} | shown
+
+
+def operations() -> Paths:
+    """For operators, and for those who connect a client."""
+    state: Schema = {
+        "type": "object",
+        "required": ["status", "knowledge", "store"],
+        "properties": {
+            "status": {"enum": ["ready", "not ready"]},
+            "knowledge": _strings("version", "hash"),
+            "store": {"type": "string"},
+        },
+    }
+    ready = {
+        "200": answer("Yes, and by which knowledge.", body(state)),
+        "503": answer("Not while the store cannot be reached.", body(state)),
+    }
+    about = _strings("name", "version", "about", "intendedUse", "discovery", "guideline", "openapi", "docs")
+    document: Schema = {"type": "object", "required": ["openapi", "info", "paths"]}
+    return {
+        "/": _get("Operation", "about", "What this is", {"200": answer("Where to go.", body(about))}),
+        "/healthz": _get("Operation", "health", "Is it alive", {"200": answer("Yes.", body(_strings("status")))}),
+        "/readyz": _get("Operation", "readiness", "Can it answer", ready),
+        "/openapi.json": _get(
+            "Operation", "openapi", "This document", {"200": answer("For programs.", body(document))}
+        ),
+        "/docs": _get("Operation", "docs", "This document as a page", {"200": page("For people.")}),
+    }
+
+
+def guideline(knowledge: Knowledge) -> Paths:
+    """Pages about the rules."""
+    search = {"name": "q", "in": "query", "description": "Words to find rules by.", "schema": {"type": "string"}}
+    scenario = in_path("scenario", {"enum": list(knowledge.scenarios)})
+    rule = in_path("rule", {"type": "string"}, next(iter(knowledge.rows)))
+    style = {
+        "200": answer("The style sheet.", {"text/css; charset=utf-8": {"schema": {"type": "string"}}}),
+        "404": page("There is no such file."),
+    }
+    return {
+        "/guideline": _page("guideline", "Scenarios, and search", search),
+        "/guideline/": _page("guideline-slash", "The same", search),
+        "/guideline/rules": _page("rules", "Every rule"),
+        "/guideline/rules/{rule}": _page("rule", "A rule", rule),
+        "/guideline/scenarios/{scenario}": _page("scenario", "A scenario", scenario),
+        "/guideline/matrix": _page("matrix", "Scenarios and studies"),
+        "/guideline/sources": _page("sources", "Sources"),
+        "/guideline/changes": _page("changes", "Changes of the clinical content"),
+        "/guideline/static/{file}": _get(
+            "Guideline", "style", "Style of the pages", style, in_path("file", {"enum": ["guideline.css"]})
+        ),
+    }
+
+
+def demo(services: tuple[HookService, ...]) -> Paths:
+    """The synthetic patients."""
+    patient = in_path("patient", {"enum": [found.slug for found in synthetic_patients()]})
+    hook = {
+        "name": "hook",
+        "in": "query",
+        "description": "Without it, that of the story.",
+        "schema": {"enum": [service.hook for service in services]},
+    }
+    listed: Schema = {"type": "array", "items": _strings("slug", "title", "story", "hook")}
+    chart: Schema = {"required": ["resourceType", "entry"], "properties": {"resourceType": {"const": "Bundle"}}}
+    call: Schema = {"anyOf": [reference(call_name(service)) for service in services]}
+    unknown = {"404": problem(HTTPStatus.NOT_FOUND, (("http-404", "There is nothing at this path."),))}
+    return {
+        "/demo/patients": _get("Demo", "patients", "All stories", {"200": answer("By name.", body(listed))}),
+        "/demo/patients/{patient}": _get(
+            "Demo", "patient", "A chart", {"200": answer("Moved to today.", body(chart))} | unknown, patient
+        ),
+        "/demo/requests/{patient}": _get(
+            "Demo",
+            "request",
+            "The call an EHR would make about a patient",
+            {"200": answer("To be posted to the service of its hook.", body(call))} | unknown,
+            patient,
+            hook,
+        ),
+    }
+
+
+def _get(
+    tag: str, name: str, summary: str, answers: Mapping[str, Any], *parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    asked = {"parameters": list(parameters)} if parameters else {}
+    return {"get": operation(tag, name, summary, {**answers, **refusals(())}, **asked)}
+
+
+def _page(name: str, summary: str, *parameters: Mapping[str, Any]) -> dict[str, Any]:
+    answers = {
+        "200": page("The page."),
+        "400": page("as-of is no day."),
+        "404": page("There is no such thing, or nothing was in force on that day."),
+    }
+    return _get("Guideline", name, summary, answers, *parameters, _DAY)
+
+
+def _strings(*names: str) -> Schema:
+    """An object of texts, all of them there."""
+    return {
+        "type": "object",
+        "required": list(names),
+        "additionalProperties": False,
+        "properties": {name: {"type": "string"} for name in names},
+    }

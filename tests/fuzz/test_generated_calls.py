@@ -1,0 +1,68 @@
+"""Calls generated from the OpenAPI document, right and wrong ones, over the real server: it says what may be answered.
+
+``FUZZ_EXAMPLES`` sets how many calls are generated for each operation; ``make fuzz`` runs several thousand.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any, Final
+
+import pytest
+import schemathesis
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from cds_service.knowledge import load_knowledge
+from cds_service.pipeline import Parts
+from cds_service.web.openapi import document
+from fhir_profiles.terminology import load_terminology
+from hooks import SERVICES
+from tests.builders import AS_OF
+from tests.calling import OverHttp
+from tests.conftest import NetworkForbiddenError
+
+EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "12"))
+CHECKS: Final = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    unsupported_method,
+]
+
+
+def documented() -> Any:
+    """The document of the demo."""
+    parts = Parts(load_knowledge(), load_terminology(), lambda: AS_OF, str, "http://127.0.0.1")
+    config = SchemathesisConfig.from_dict({"generation": {"deterministic": True, "max-examples": EXAMPLES}})
+    return schemathesis.openapi.from_dict(document(SERVICES, parts, demo=True), config=config)
+
+
+@pytest.fixture(autouse=True)
+def no_such_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Generated names of FHIR servers are names of nothing."""
+    look_up = socket.getaddrinfo
+
+    def unknown(host: Any, *rest: Any, **more: Any) -> Any:
+        try:
+            return look_up(host, *rest, **more)
+        except NetworkForbiddenError:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown") from None
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+
+
+@documented().parametrize()
+def test_every_answer_is_a_documented_one(case: schemathesis.Case, live: OverHttp) -> None:
+    """Whatever is sent: no failure of ours; status, content type, headers and body are those of the document."""
+    case.call_and_validate(base_url=live.base, session=live.session, checks=CHECKS)
