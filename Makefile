@@ -11,11 +11,14 @@ FUZZ_STAMP := $(VENV)/.installed-fuzz
 run: $(STAMP)
 	$(BIN)/pnet-cds serve --demo
 
+# One test process per core; the tests of a file stay together, because they share servers.
+TESTS := -n auto --dist loadfile
+
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS)
 
 check: lint types
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest $(TESTS) --cov --cov-report=term
 	$(BIN)/pnet-cds check
 
 lint: $(DEV_STAMP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -32,10 +33,12 @@ def _install() -> str:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         _unavailable("Node.js 20.19 or newer with npm is needed for the FHIR test server")
-    if not (FOLDER / "node_modules" / "@medplum" / "fhir-router").is_dir():
-        ran = subprocess.run([npm, "ci"], cwd=FOLDER, capture_output=True, timeout=_INSTALL_SECONDS, check=False)
-        if ran.returncode:
-            _unavailable("npm ci failed in tests/fhir_server")
+    with (FOLDER / "package-lock.json").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # test processes run side by side, and only one may install
+        if not (FOLDER / "node_modules" / ".package-lock.json").is_file():
+            ran = subprocess.run([npm, "ci"], cwd=FOLDER, capture_output=True, timeout=_INSTALL_SECONDS, check=False)
+            if ran.returncode:
+                _unavailable("npm ci failed in tests/fhir_server")
     return node
 
 
