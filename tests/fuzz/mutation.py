@@ -58,7 +58,7 @@ def mutated(body: bytes, seed: int) -> bytes:
             if found := list(places(value)):
                 _change(value, random.choice(found), found, random)
         return json.dumps(value).encode()
-    except (ValueError, RecursionError):
+    except (ValueError, OverflowError, RecursionError):
         return body
 
 
