@@ -104,9 +104,9 @@ def study(concept: object, terminology: Terminology, extra: object = None) -> St
 
 
 def _name(concept: object) -> str:
-    """What the order calls itself: its text, else the first display."""
-    written = text(member(concept, "text"))
-    return written or next((coding.display for coding in codings(concept) if coding.display), "")
+    """What the order calls itself: its text, else the first display; what cannot be read is no name."""
+    names = (member(concept, "text"), *(coding.display for coding in codings(concept)))
+    return next(filter(None, map(words, names)), "")
 
 
 def _key(match: Match, tracer: str | None, written: str) -> str | None:
