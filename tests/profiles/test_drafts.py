@@ -399,13 +399,15 @@ def test_a_test_is_ordered_with_its_preferred_code_and_what_the_draft_says(fact:
 
 
 def test_a_test_that_is_on_order_is_known_by_its_concept() -> None:
-    """What is drafted or active is on order, whatever its code; what was revoked or forbidden is not."""
+    """What is drafted or active for the patient is on order, whatever its code; revoked or forbidden is not."""
     creatinine, egfr = coding("@loinc|2160-0"), coding("@loinc|98979-8")
     on_order: list[Resource] = [
         {"resourceType": "ServiceRequest", "status": "active", "code": {"coding": [creatinine]}},
         {"resourceType": "ServiceRequest", "status": "revoked", "code": {"coding": [egfr]}},
         {"resourceType": "ServiceRequest", "status": "active", "doNotPerform": True, "code": {"coding": [egfr]}},
     ]
-    found = requested_concepts(on_order, TERMS)
+    somebody_else: Resource = {"subject": {"reference": "Patient/somebody-else"}, "status": "active"}
+    on_order.append({"resourceType": "ServiceRequest", **somebody_else, "code": {"coding": [egfr]}})
+    found = requested_concepts(on_order, PATIENT, TERMS)
     assert found == {"creatinine"}
     assert not ANSWERED_BY["egfr"].concepts.isdisjoint(found)
