@@ -11,7 +11,7 @@ from uuid import uuid4
 from flask import Flask
 
 from cds_service.auth.gate import Fetcher, Gate
-from cds_service.clients import Caller, Client
+from cds_service.clients import DEMO_CALLER, Caller, Client, PamaPlacement
 from cds_service.errors import SettingsError
 from cds_service.fhir.client import Read, read
 from cds_service.fhir.policy import ReadPolicy, read_policy
@@ -57,7 +57,17 @@ def create_app(
     terminology = terminology or load_terminology()
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    shared = Parts(knowledge, terminology, today, new_id, settings.public_base, policy_of(settings), read)
+    shared = Parts(
+        knowledge,
+        terminology,
+        today,
+        new_id,
+        settings.public_base,
+        policy_of(settings),
+        read,
+        PamaPlacement(settings.pama_placement),
+        settings.draft_members,
+    )
     parts_for = _parts_by_client(shared)
     pseudonym = partial(patient_pseudonym, hash_key(settings, store))
 
@@ -95,18 +105,22 @@ def require_public_url(settings: Settings) -> None:
 
 
 def _parts_by_client(shared: Parts) -> Callable[[Caller], Parts]:
-    """What the call of a client is answered with: what all share, but for the client's own site and FHIR servers.
+    """What the call of a client is answered with: what all share, but for its site, FHIR servers and placement.
 
     A site file that cannot be used raises SiteError: the call fails rather than being answered by another policy.
     """
 
     @cache
-    def parts_of(site_file: str | None, fhir_servers: tuple[str, ...]) -> Parts:
+    def parts_of(site_file: str | None, fhir_servers: tuple[str, ...], placement: PamaPlacement) -> Parts:
         knowledge = knowledge_for(site_file, shared.terminology) if site_file else shared.knowledge
         policy = shared.policy.only(fhir_servers) if fhir_servers else shared.policy
-        return replace(shared, knowledge=knowledge, policy=policy)
+        return replace(shared, knowledge=knowledge, policy=policy, placement=placement)
 
-    return lambda caller: parts_of(caller.client.site_file, caller.client.fhir_servers)
+    def parts_for(caller: Caller) -> Parts:
+        placement = shared.placement if caller is DEMO_CALLER else caller.client.pama
+        return parts_of(caller.client.site_file, caller.client.fhir_servers, placement)
+
+    return parts_for
 
 
 def _admit(app: Flask, settings: Settings, clients: ClientStore | None, fetch: Fetcher) -> tuple[Client, ...]:

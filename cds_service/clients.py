@@ -21,7 +21,7 @@ _NAME = re.compile(r"[\x21-\x7e]{1,200}")
 
 
 class PamaPlacement(StrEnum):
-    """Where the client's software looks for PAMA ratings on an order."""
+    """Where in an answer the client's software looks for PAMA ratings to record (PM-012)."""
 
     STANDARD = "standard"
     ARGONAUT = "argonaut"
@@ -54,7 +54,7 @@ class Client:
         tenants: the tenants it may speak for; empty when it does not use tenants.
         services: ids of the services it may call; empty for all.
         fhir_servers: base addresses of FHIR servers that may be read on its behalf.
-        pama: where ratings are put on an order.
+        pama: where in an answer it looks for ratings to record.
         site_file: site policy file for its calls, or None for the service's own.
         cors_origins: origins of browser pages that may call with its tokens.
         rate_limit: calls in a time such as ``600/minute``, or None for the service's own.

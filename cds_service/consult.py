@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from cds_service.clinical.contradictions import Assessed, assess_chart
+from cds_service.clinical.pama import with_pama
 from cds_service.clinical.whatif import would_change
 from cds_service.domain.findings import PatientFacts, WhatIf
 from cds_service.errors import FactsError
@@ -48,7 +49,8 @@ def from_facts(given: Any, knowledge: Knowledge) -> Consulted:
     orders = read_orders(given.get("orders", []), facts, knowledge)
     chart = PatientFacts(facts, nen_evidence=True)
     identifier = given.get("id")
-    return Consulted(None if identifier is None else str(identifier), assess_chart(chart, orders, knowledge), knowledge)
+    assessed = with_pama(assess_chart(chart, orders, knowledge), knowledge)
+    return Consulted(None if identifier is None else str(identifier), assessed, knowledge)
 
 
 def from_bundle(
@@ -85,7 +87,7 @@ def from_bundle(
         indications=indications(drafts, terminology),
     )
     orders = tuple(draft.order for draft in with_history(drafts, chart.days_since))
-    return Consulted(patient_id, assess_chart(chart, orders, knowledge), knowledge)
+    return Consulted(patient_id, with_pama(assess_chart(chart, orders, knowledge), knowledge), knowledge)
 
 
 def _ordered(resources: list[dict[str, Any]], references: Sequence[str]) -> list[dict[str, Any]]:

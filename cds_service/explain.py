@@ -19,10 +19,11 @@ from cds_service.cards.markdown import plain
 from cds_service.cards.sentences import fact_in_words
 from cds_service.consult import Consulted
 from cds_service.domain.facts import FACTS
-from cds_service.domain.findings import Assessment, Evidence, Followup, OrderAssessment, WhatIf
+from cds_service.domain.findings import Assessment, Evidence, Followup, OrderAssessment, PamaRating, WhatIf
 from cds_service.domain.terms import NOT_RATED
 from cds_service.knowledge.model import Knowledge, Row, SelectionRow, StagingRow
 from cds_service.knowledge.site import shown
+from fhir_profiles.pama import RATING
 
 _MARKER: Final = {
     "size_gt_30": "Size marks a higher risk",
@@ -216,9 +217,20 @@ def _order(order: OrderAssessment, assessment: Assessment, knowledge: Knowledge)
         lines.append(f"  Suggested instead: {study(order.suggestion)}.")
     if order.no_alternative:
         lines.append("  No rated alternative is left for this patient [SUG-03].")
+    lines += _recorded(order.pama)
     text = Text("\n".join(lines))
     text.stylize("bold", 0, len(lines[0]))
     return text
+
+
+def _recorded(pama: PamaRating | None) -> list[str]:
+    """What may be recorded on the order, or what must be settled first."""
+    if pama is None:
+        return []
+    if pama.code is not None:
+        return [f"  Recorded on the order as: {pama.code} [{pama.rule}]."]
+    needs = ", ".join((*map(wording.fact_name, pama.lacking), *((pama.question,) if pama.question else ())))
+    return [f"  Nothing is recorded on the order until this is settled: {needs} [{pama.rule}]."]
 
 
 def _rules(assessment: Assessment, knowledge: Knowledge) -> Iterator[Table]:
@@ -296,7 +308,7 @@ def _site(knowledge: Knowledge) -> Table:
 def print_cards(console: Console, response: Mapping[str, Any]) -> None:
     """Cards as an EHR might show them."""
     if not response["cards"]:
-        console.print(Text("No card: there is nothing to say about this call."))
+        console.print(Text("No card: nothing deserves attention."))
     for card in response["cards"]:
         console.print(
             Panel(
@@ -310,3 +322,8 @@ def print_cards(console: Console, response: Mapping[str, Any]) -> None:
             console.print(Text(f"[ {suggestion['label']} ]", style="bold"))
             for action in suggestion["actions"]:
                 console.print(Text(f"    {action['type']}: {action['description']}"))
+    for action in response.get("systemActions") or response.get("extension", {}).get("systemActions", []):
+        order = action["resource"]
+        rating = next(item["valueCodeableConcept"] for item in order["extension"] if item["url"] == RATING)
+        code = rating["coding"][0]["code"]
+        console.print(Text(f"Recorded on {order['resourceType']}/{order['id']}: {code} ({rating['text']})"))

@@ -17,6 +17,7 @@ from cds_service.domain.findings import (
     Evidence,
     Order,
     OrderAssessment,
+    PamaRating,
     PatientFacts,
     Stage,
     WhatIf,
@@ -220,7 +221,15 @@ def _order(order: OrderAssessment) -> dict[str, Any]:
         "blocked_by": list(order.blocked_by),
         "warnings": list(order.warnings),
         "advice": list(order.advice),
+        "pama": _pama(order.pama),
     }
+
+
+def _pama(pama: PamaRating | None) -> dict[str, Any] | None:
+    if pama is None:
+        return None
+    question = {"question": pama.question} if pama.question else {}
+    return {"rating": pama.code, "rule": pama.rule, "lacking": list(pama.lacking)} | question
 
 
 def _evidence(evidence: tuple[Evidence, ...]) -> dict[str, Any]:

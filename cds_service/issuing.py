@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from cds_service.clients import PamaPlacement
 from cds_service.domain.findings import Assessment, WhatIf
 from cds_service.interchange import assessment_object
 from cds_service.protocol.request import HookRequest
-from cds_service.protocol.response import Card, card_object
+from cds_service.protocol.response import Action, Card, action_object, card_object
 from cds_service.service import Consultation
 
 ASSESSMENT: Final = "org.pnet-cds.assessment"
 """Member of the response's extension that holds the assessment object."""
+
+_ACTIONS: Final = "systemActions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +60,24 @@ def nothing_to_say(request: HookRequest, new_id: Callable[[], str]) -> Outcome:
 
 
 def issue(
-    cards: tuple[Card, ...], consultation: Consultation, request: HookRequest, new_id: Callable[[], str]
+    cards: tuple[Card, ...],
+    actions: tuple[Action, ...],
+    consultation: Consultation,
+    request: HookRequest,
+    new_id: Callable[[], str],
+    placement: PamaPlacement,
 ) -> Outcome:
     """Give cards and suggestions their identifiers and put the response together."""
     issued = tuple(IssuedCard(new_id(), tuple(new_id() for _ in card.suggestions), card) for card in cards)
     what_if = consultation.what_if() if cards else WhatIf()  # a silent answer does not pay for it
     assessment = assessment_object(consultation.assessment, consultation.chart, consultation.knowledge, what_if)
-    body = {
+    body: dict[str, Any] = {
         "cards": [card_object(item.card, item.uuid, item.suggestions) for item in issued],
         "extension": {ASSESSMENT: without_empty(assessment)},
     }
+    _place([action_object(action) for action in actions], body, placement)
     return Outcome(
-        consult_id=new_id(),
+        consult_id=consultation.consult_id,
         body=body,
         cards=issued,
         assessment=consultation.assessment,
@@ -80,21 +89,41 @@ def issue(
     )
 
 
-def unrecorded(body: dict[str, Any]) -> dict[str, Any]:
+def _place(actions: list[dict[str, Any]], body: dict[str, Any], placement: PamaPlacement) -> None:
+    """Put the system actions where the client looks for them (PM-012, CH-118)."""
+    if actions and placement is not PamaPlacement.ARGONAUT:
+        body[_ACTIONS] = actions
+    if actions and placement is not PamaPlacement.STANDARD:
+        body["extension"][_ACTIONS] = actions
+
+
+def unrecorded(body: Mapping[str, Any]) -> dict[str, Any]:
     """The answer for when it could not be recorded: the same advice without any identifier that would lead nowhere.
 
-    Cards and suggestions lose their optional ``uuid`` (so no feedback is sent on them); system actions, which carry the
-    identifier of the consult, are left out.
+    Cards and suggestions lose their optional ``uuid`` (so no feedback is sent on them); ratings, which carry the
+    identifier of the consult, are left out wherever they are.
     """
-    left = {name: value for name, value in body.items() if name != "systemActions"}
+    left = {name: value for name, value in body.items() if name != _ACTIONS}
+    if "extension" in left:
+        left["extension"] = {name: value for name, value in left["extension"].items() if name != _ACTIONS}
     return {**left, "cards": [_anonymous(card) for card in body["cards"]]}
 
 
 def _anonymous(card: dict[str, Any]) -> dict[str, Any]:
     bare = {name: value for name, value in card.items() if name != "uuid"}
     if "suggestions" in bare:
-        bare["suggestions"] = [{n: v for n, v in item.items() if n != "uuid"} for item in bare["suggestions"]]
+        bare["suggestions"] = [
+            {n: v for n, v in item.items() if n != "uuid"} | {"actions": list(map(_unrated, item["actions"]))}
+            for item in bare["suggestions"]
+        ]
     return bare
+
+
+def _unrated(action: dict[str, Any]) -> dict[str, Any]:
+    """The action without the rating of the order it creates."""
+    if "resource" not in action:
+        return action
+    return {**action, "resource": {name: value for name, value in action["resource"].items() if name != "extension"}}
 
 
 def without_empty(value: Any) -> Any:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache, partial
 
-from cds_service.clients import DEMO_CALLER, Caller
+from cds_service.clients import DEMO_CALLER, Caller, PamaPlacement
 from cds_service.clinical.contradictions import assess_chart
+from cds_service.clinical.pama import with_pama
 from cds_service.clinical.whatif import would_change
 from cds_service.domain.findings import DraftOrder, PatientFacts
 from cds_service.domain.terms import LACK_WORDS
@@ -24,11 +25,12 @@ from cds_service.fhir.policy import ReadPolicy
 from cds_service.fhir.prefetch import Received, State, receive
 from cds_service.issuing import Outcome, issue, nothing_to_say
 from cds_service.knowledge.model import Knowledge
+from cds_service.protocol.configuration import wanted_cards, wants_records
 from cds_service.protocol.request import HookRequest, parse_request
 from cds_service.service import Booking, Consultation, HookService, Input, Subject
 from cds_service.subjects import Orders, held_in_chart, named_in_call
 from fhir_profiles.facts import read_chart
-from fhir_profiles.inputs import INPUTS, quick_tests
+from fhir_profiles.inputs import INPUTS, facts_held_in, quick_tests
 from fhir_profiles.orders import indications, planned_studies, requested_concepts, with_history
 from fhir_profiles.terminology import Terminology
 from fhir_profiles.versions import refuse_older_versions
@@ -42,6 +44,8 @@ class Parts:
         public_url: base URL under which clients reach the service; empty when it is not known.
         policy: which FHIR servers may be read for the caller; nothing is read unless it says so.
         read: how they are read.
+        placement: where in the answer the client looks for system actions.
+        draft_members: whether discovery has the members of the draft of CDS Hooks 3.0.
     """
 
     knowledge: Knowledge
@@ -51,6 +55,8 @@ class Parts:
     public_url: str = ""
     policy: ReadPolicy = field(default_factory=ReadPolicy)
     read: Read = read
+    placement: PamaPlacement = PamaPlacement.STANDARD
+    draft_members: bool = False
 
 
 def answer(service: HookService, body: bytes, parts: Parts, caller: Caller = DEMO_CALLER) -> Outcome:
@@ -75,8 +81,10 @@ def answer(service: HookService, body: bytes, parts: Parts, caller: Caller = DEM
     if chart.deceased or (not chart.nen_evidence and chart.facts.nen_status is not None):
         return nothing_to_say(request, parts.new_id)
     consultation = _consult(request, orders, bookings, chart, received, parts, caller)
-    cards = service.respond(consultation) if chart.nen_evidence else ()
-    return issue(cards, consultation, request, parts.new_id)
+    cards = wanted_cards(service.respond(consultation), request.configuration) if chart.nen_evidence else ()
+    records = wants_records(request.configuration, service.acts(parts.knowledge.site))
+    actions = service.act(consultation) if chart.nen_evidence and records else ()
+    return issue(cards, actions, consultation, request, parts.new_id, parts.placement)
 
 
 def _consult(
@@ -92,6 +100,7 @@ def _consult(
     ordered = with_history(orders.all, chart.days_since)
     knowledge = parts.knowledge.on(parts.today())
     assessed = assess_chart(chart, tuple(draft.order for draft in ordered), knowledge)
+    assessed = with_pama(assessed, knowledge, facts_held_in(chart.unavailable))
     return Consultation(
         patient_id=request.patient_id,
         encounter_id=request.encounter_id,
@@ -109,6 +118,8 @@ def _consult(
         public_url=parts.public_url,
         requested=requested_concepts((*received.resources, *request.drafts), request.patient_id, parts.terminology),
         what_if=cache(partial(would_change, assessed.chart.facts, assessed.assessment, knowledge)),
+        consult_id=parts.new_id(),
+        written=request.written,
     )
 
 

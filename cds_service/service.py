@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+
+import msgspec
 
 from cds_service.clients import DEMO_CALLER, Caller
 from cds_service.domain.findings import Assessment, DraftOrder, PatientFacts, WhatIf
 from cds_service.knowledge.model import Knowledge
-from cds_service.protocol.response import Card
+from cds_service.knowledge.site import Site
+from cds_service.protocol.response import Action, Card
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Consultation:
         public_url: base URL under which clients reach this service; empty when it is not known.
         requested: concepts of everything that is drafted or on order, imaging or not.
         what_if: what would change the answer; worked out when it is first asked for.
+        consult_id: UUID under which the call is recorded.
+        written: draft orders as they were written, by reference.
     """
 
     patient_id: str
@@ -86,6 +91,13 @@ class Consultation:
     public_url: str = ""
     requested: frozenset[str] = frozenset()
     what_if: Callable[[], WhatIf] = WhatIf
+    consult_id: str = ""
+    written: Mapping[str, msgspec.Raw] = field(default_factory=dict)
+
+
+def no_actions(_: Consultation) -> tuple[Action, ...]:
+    """Most services let the clinician decide."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,10 @@ class HookService:
         required: prefetch keys without which no useful and safe answer exists.
         subject: what the answer is about.
         respond: a pure function from the consultation to cards without identifiers.
+        act: the same to system actions, which the client may apply unattended.
+        acts: whether it does so at a site without being asked.
+        kinds: topics of the cards it returns.
+        hook_version: version of the hook definition it follows.
     """
 
     id: str
@@ -107,3 +123,7 @@ class HookService:
     required: tuple[str, ...]
     respond: Callable[[Consultation], tuple[Card, ...]]
     subject: Subject = Subject.DRAFTS
+    act: Callable[[Consultation], tuple[Action, ...]] = no_actions
+    acts: Callable[[Site], bool] = lambda _: False
+    kinds: tuple[str, ...] = ("appropriate-use", "contraindication", "duplicate-therapy")
+    hook_version: str = "1.0"

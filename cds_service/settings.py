@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,6 +22,12 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Largest request body, in bytes.")
     site_file: str = Field("", description="Site policy (TOML); empty for none.")
+    pama_placement: Literal["standard", "argonaut", "both"] = Field(
+        "standard", description="Demo mode: where answers hold the ratings to be recorded; a client has its own."
+    )
+    draft_members: bool = Field(
+        default=False, description="Discovery says which versions it follows, as the draft of CDS Hooks 3.0 wants."
+    )
     demo: bool = Field(default=False, description="Open demo mode: no client authentication, loopback only.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")

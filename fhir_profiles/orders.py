@@ -85,8 +85,9 @@ def _draft(resource: Resource, named: Study, terminology: Terminology) -> DraftO
         attributes=named.attributes,
         modality=named.modality,
         agent=named.agent,
+        open_question=named.open_question,
     )
-    return DraftOrder(reference, named.label, order, resource, (reference,), named.open_question)
+    return DraftOrder(reference, named.label, order, resource, (reference,))
 
 
 def _intent(resource: Resource, terminology: Terminology) -> str | None:
@@ -120,8 +121,8 @@ def _paired(found: list[_Read]) -> list[DraftOrder]:
                 group = tuple(found[i].draft.reference for i in sorted((first, second)))
                 for index in (first, second):
                     draft = result[index]
-                    order = replace(draft.order, procedure=pair.procedure)
-                    result[index] = replace(draft, order=order, group=group, open_question="")
+                    order = replace(draft.order, procedure=pair.procedure, open_question="")
+                    result[index] = replace(draft, order=order, group=group)
                 taken |= {first, second}
                 break
     return [result[index] for index in sorted(result)]

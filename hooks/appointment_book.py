@@ -47,4 +47,5 @@ SERVICE = HookService(
     required=orders.REQUIRED,
     respond=respond,
     subject=Subject.APPOINTMENTS,
+    kinds=("clinical-reminder",),
 )

@@ -27,4 +27,5 @@ SERVICE = HookService(
     required=orders.REQUIRED,
     respond=respond,
     subject=Subject.CHART,
+    kinds=("clinical-reminder",),
 )

@@ -33,4 +33,6 @@ SERVICE = HookService(
     required=orders.REQUIRED,
     respond=respond,
     subject=Subject.DISPATCHED,
+    kinds=("guideline",),
+    hook_version="1.1",
 )

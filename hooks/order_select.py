@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cds_service.cards.pama import rating_actions
 from cds_service.domain.findings import DraftOrder, OrderAssessment
 from cds_service.protocol.response import Card
 from cds_service.service import Consultation, HookService
@@ -29,4 +30,6 @@ SERVICE = HookService(
     inputs=orders.INPUTS,
     required=orders.REQUIRED,
     respond=respond,
+    act=rating_actions,
+    acts=lambda site: site.pama.order_select,
 )

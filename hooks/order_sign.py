@@ -1,8 +1,9 @@
-"""order-sign: a good order passes in silence; a card only where something deserves attention."""
+"""order-sign: each imaging order gets its rating recorded; a card only where something deserves attention."""
 
 from __future__ import annotations
 
 from cds_service.cards.order import is_good
+from cds_service.cards.pama import is_unsettled, rating_actions
 from cds_service.domain.findings import ABOUT_ANOTHER, ANOTHER_PATIENT, DraftOrder, OrderAssessment
 from cds_service.domain.terms import CRITICAL, NOT_RATED, WARNING
 from cds_service.protocol.response import Card
@@ -18,7 +19,7 @@ def _deserves(consultation: Consultation, draft: DraftOrder, order: OrderAssessm
         return False
     if any(finding.severity in (CRITICAL, WARNING) for finding in order.safety):
         return True
-    if order.suggestion or draft.open_question or order.scenario == "insufficient-data":
+    if order.suggestion or draft.open_question or is_unsettled(order):
         return True
     if _argued_against(consultation, order) or _unreadable(consultation, order):
         return True
@@ -59,11 +60,14 @@ SERVICE = HookService(
     hook="order-sign",
     title="Neuroendocrine tumour: last check before signing",
     description=(
-        "Speaks only where an imaging order for a patient with a neuroendocrine neoplasm deserves attention: a rating "
-        "below usually appropriate, a safety finding, a duplicate or too early study, or data that could not be read."
+        "Records the appropriateness rating on each imaging order for a patient with a neuroendocrine neoplasm (system "
+        "actions), and speaks only where an order deserves attention: a rating below usually appropriate, a safety "
+        "finding, a duplicate or too early study, or data that could not be read."
     ),
     usage_requirements=orders.USAGE,
     inputs=orders.INPUTS,
     required=orders.REQUIRED,
     respond=respond,
+    act=rating_actions,
+    acts=lambda _: True,
 )

@@ -28,4 +28,5 @@ SERVICE = HookService(
     required=("conditions",),
     respond=respond,
     subject=Subject.CHART,
+    kinds=("guideline",),
 )

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import requests
 from flask import Flask
 
+from fhir_profiles.pama import CONSULT
 from fhir_profiles.synthetic import hook_request, synthetic_patients
 
 HOOK_INSTANCE = "6f2b1c1e-8a0f-4a52-9d2e-0c1f5a7b3d90"
@@ -133,9 +134,10 @@ def assessment(answer: Answer) -> dict[str, Any]:
 
 
 def without_ids(value: Any) -> Any:
-    """An answer without the identifiers given to cards and suggestions, to compare two answers."""
+    """An answer without the identifiers of the consult, its cards and suggestions, to compare two answers."""
     if isinstance(value, dict):
-        return {name: without_ids(item) for name, item in value.items() if name != "uuid"}
+        hidden = {"uuid", "valueUri"} if value.get("url") == CONSULT else {"uuid"}
+        return {name: without_ids(item) for name, item in value.items() if name not in hidden}
     if isinstance(value, list):
         return [without_ids(item) for item in value]
     return value

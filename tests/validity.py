@@ -15,15 +15,18 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 from referencing import Registry, Resource
 
+from fhir_profiles.pama import OURS
 from fhir_profiles.terminology import LOCAL_SYSTEM, load_terminology
 from tests.calling import ASSESSMENT, Answer, drafts, proposed
 
-SCHEMAS: Final = ("request", "response", "discovery", "assessment", "feedback")
+SCHEMAS: Final = ("request", "response", "discovery", "assessment", "feedback", "rated-order")
 _ERRORS: Final = "https://pnet-cds.example.org/fhir/CodeSystem/errors"
 _LABELS: Final = ("loinc", "sct", "cpt", "local")
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 _UNSEEN: Final = ("Cc", "Cf", "Zl", "Zp")
 """Unicode categories of characters that change how text looks without being seen."""
+_CLIENTS_OWN: Final = re.compile(r"(/extension)?/systemActions/\d+/resource/")
+"""What an update gives back of an order is the client's, empty members included."""
 _LINK: Final = re.compile(r"<(https?://[^<>\s]+)>")
 
 
@@ -86,7 +89,7 @@ def assert_valid_response(answer: Answer, request: Mapping[str, Any]) -> dict[st
     body: dict[str, Any] = read_json(answer.body)
     broken = schema_errors("response", body)
     assert not broken, broken
-    empty = [path for path in empty_members(body) if path != "/cards"]
+    empty = [path for path in empty_members(body) if path != "/cards" and not _CLIENTS_OWN.match(path)]
     assert not empty, empty
     identifiers = [card["uuid"] for card in body["cards"]]
     identifiers += [suggestion["uuid"] for card in body["cards"] for suggestion in card.get("suggestions", [])]
@@ -95,6 +98,8 @@ def assert_valid_response(answer: Answer, request: Mapping[str, Any]) -> dict[st
         assert ASSESSMENT in body["extension"], "a card comes with what it rests on"
     for card in body["cards"]:
         _check_card(card, request)
+    for place in (body, body.get("extension", {})):
+        _check_ratings(place.get("systemActions", []), request)
     return body
 
 
@@ -144,6 +149,25 @@ def _unseen(line: str) -> list[str]:
     return [ascii(sign) for sign in line if unicodedata.category(sign) in _UNSEEN]
 
 
+def _check_ratings(actions: list[dict[str, Any]], request: Mapping[str, Any]) -> None:
+    """Each draft at most once, as it came in but for the rating, and a valid resource where the draft is one."""
+    rated = [action["resource"] for action in actions]
+    sent = {str(draft.get("id")): draft for draft in drafts(request)}
+    assert len({resource["id"] for resource in rated}) == len(rated), "two updates of one order"
+    for resource in rated:
+        draft = sent[resource["id"]]
+        assert without_rating(resource) == without_rating(draft), "only the rating is added"
+        if _is_r4(draft):
+            get_fhir_model_class("ServiceRequest").model_validate(resource)
+
+
+def without_rating(order: Mapping[str, Any]) -> dict[str, Any]:
+    """An order without the extensions of a rating."""
+    bare = {name: value for name, value in order.items() if name != "extension"}
+    others = [item for item in order.get("extension") or [] if not (isinstance(item, dict) and item.get("url") in OURS)]
+    return bare | ({"extension": others} if others else {})
+
+
 def _reference(resource: Mapping[str, Any]) -> str:
     return f"{resource.get('resourceType')}/{str(resource.get('id')).strip()}"
 
@@ -178,6 +202,9 @@ def _check_question(actions: list[dict[str, Any]], request: Mapping[str, Any]) -
 
 def _check_order(order: Mapping[str, Any], replaced: list[dict[str, Any]], request: Mapping[str, Any]) -> None:
     get_fhir_model_class("ServiceRequest").model_validate(order)
+    if "extension" in order:
+        broken = schema_errors("rated-order", {**order, "id": "placeholder"})
+        assert not broken, broken
     assert order["status"] == "draft", order["status"]
     assert "id" not in order, "the client gives a created resource its id"
     patient = str(request["context"]["patientId"]).rpartition("/")[2]

@@ -7,6 +7,7 @@ from typing import Final
 from cds_service.cards import detail, wording
 from cds_service.cards.markdown import cut, document, plain
 from cds_service.cards.open_points import ask, open_points
+from cds_service.cards.pama import rated_suggestion, unsettled, unsettled_facts
 from cds_service.cards.reasons import override_reasons
 from cds_service.cards.suggestions import replace_order
 from cds_service.domain.findings import DraftOrder, OrderAssessment
@@ -31,6 +32,8 @@ def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssess
     """Everything there is to say about one order, whether or not a hook decides to say it."""
     knowledge = consultation.knowledge
     better = replace_order(draft, order, consultation.patient_id, knowledge, consultation.drafted)
+    if better:
+        better = rated_suggestion(better, order, consultation)
     question = ask(consultation, draft)
     return Card(
         summary=cut(_summary(consultation, draft, order), SUMMARY_LIMIT),
@@ -40,6 +43,7 @@ def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssess
             [
                 detail.subject(draft),
                 detail.rating(order, knowledge),
+                unsettled(order),
                 detail.safety(order, knowledge),
                 detail.suggestion_safety(order, knowledge),
                 detail.overlay(consultation, order),
@@ -86,6 +90,7 @@ def _summary(consultation: Consultation, draft: DraftOrder, order: OrderAssessme
         or _unratable(name, draft, order, consultation)
         or _better(name, order, consultation.knowledge)
         or _caution(name, order, consultation.knowledge)
+        or _unsettled(name, order)
         or _verdict(name, order, consultation.knowledge)
     )
 
@@ -121,6 +126,11 @@ def _caution(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:
     rows = [rule.row for rule in knowledge.advice if rule.row.id in order.advice]
     against = next((row.against_order for row in rows if row.against_order), "")
     return f"Reconsider {name}: {against}" if against else ""
+
+
+def _unsettled(name: str, order: OrderAssessment) -> str:
+    facts = unsettled_facts(order)
+    return f"Settle {facts} before {name}: the rating depends on it" if facts else ""
 
 
 def _verdict(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:

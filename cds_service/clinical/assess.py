@@ -7,7 +7,7 @@ here reads a clock or a resource; facts and orders come in, findings go out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cds_service.clinical import imaging
@@ -107,9 +107,38 @@ def _unique(rules: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(rules))
 
 
-def _scenario(situation: Mapping[str, Any], intent: str, knowledge: Knowledge, trail: _Trail) -> imaging.Scenario:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What decides about the rating of one order.
+
+    Attributes:
+        scenario: the scenario of the order.
+        overlay: row by which SSTR PET is appropriate in it; empty when there is none.
+    """
+
+    scenario: str
+    overlay: str
+
+
+def readings(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> tuple[Reading, ...]:
+    """What decides about the rating of each order, and nothing else of the assessment."""
+    situation = patient_situation(with_defaults(facts), orders, knowledge)
+    return tuple(_reading(order_situation(situation, order, knowledge), knowledge) for order in orders)
+
+
+def _reading(seen: dict[str, Any], knowledge: Knowledge) -> Reading:
+    seen["scenario"] = _chosen(seen, seen["order_intent"], knowledge).name
+    fired = (rule.row.id for rule in knowledge.overlay if evaluate(rule.condition, seen).value)
+    return Reading(seen["scenario"], next(fired, ""))
+
+
+def _chosen(situation: Mapping[str, Any], intent: str, knowledge: Knowledge) -> imaging.Scenario:
     defaults = {name: False for name in NOT_TRUE_UNLESS_RECORDED if situation[name] is None}
-    chosen = imaging.scenario({**situation, **defaults, "order_intent": intent}, knowledge)
+    return imaging.scenario({**situation, **defaults, "order_intent": intent}, knowledge)
+
+
+def _scenario(situation: Mapping[str, Any], intent: str, knowledge: Knowledge, trail: _Trail) -> imaging.Scenario:
+    chosen = _chosen(situation, intent, knowledge)
     trail.applies(chosen.rule, knowledge.rows[chosen.row])
     for rule, names in chosen.missing.items():
         trail.lacks(names, rule)

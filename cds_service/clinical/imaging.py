@@ -65,6 +65,17 @@ def rating(
     return _rating(scenario_name, procedure, knowledge)
 
 
+def needs_agent(procedure: str | None, agent: str | None, knowledge: Knowledge) -> bool:
+    """Whether the rating of a study hangs on the ligand of its tracer, which is not stated (RAT-07)."""
+    return procedure == SSTR_PET and agent is None and not knowledge.principles["RAT-07"].class_equivalence
+
+
+def candidates_differ(scenario_name: str, procedure: str | None, knowledge: Knowledge) -> bool:
+    """Whether the scenarios that the record cannot tell apart rate a study differently (RAT-04)."""
+    candidates = knowledge.scenarios[scenario_name].candidates
+    return len({_rating(name, procedure, knowledge)[0] for name in candidates}) > 1
+
+
 def _rating(scenario_name: str, procedure: str | None, knowledge: Knowledge) -> tuple[str, Row]:
     candidates = knowledge.scenarios[scenario_name].candidates
     if candidates:

@@ -22,6 +22,7 @@ class Order:
         attributes: attributes of a study without a key, as far as its code tells them.
         modality: modality of a study without a key, when its code tells it.
         agent: the SSTR ligand of the tracer (dotatate, dotatoc, dotanoc), when the order names it.
+        open_question: what the order must state before the study can be rated.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Order:
     attributes: frozenset[str] = frozenset()
     modality: str | None = None
     agent: str | None = None
+    open_question: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,6 @@ class DraftOrder:
         order: the study it asks for.
         resource: the draft as sent.
         group: references of all drafts that make up one study, this one included.
-        open_question: what must be settled before the study can be rated.
     """
 
     reference: str
@@ -51,7 +52,11 @@ class DraftOrder:
     order: Order
     resource: Mapping[str, object]
     group: tuple[str, ...] = ()
-    open_question: str = ""
+
+    @property
+    def open_question(self) -> str:
+        """What must be settled before the study can be rated."""
+        return self.order.open_question
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +194,27 @@ class RatedStudy:
 
 
 @dataclass(frozen=True, slots=True)
+class PamaRating:
+    """What may be recorded on an order without anybody looking, or what must be settled first (PM-004, PM-005).
+
+    Attributes:
+        code: code of the Argonaut PAMA rating; None while none may be recorded.
+        rule: row that says so.
+        category: category behind the code, as a source reports it, or ``not-rated``.
+        criterion: row that gives the category; empty when no criterion covers the study.
+        lacking: facts that must be settled first.
+        question: what the order must state first.
+    """
+
+    code: str | None
+    rule: str
+    category: str = ""
+    criterion: str = ""
+    lacking: tuple[str, ...] = ()
+    question: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class OrderAssessment:
     """What there is to say about one order.
 
@@ -202,6 +228,8 @@ class OrderAssessment:
         suggestion_safety: safety rules that fire for the suggested study, none of them critical.
         alternatives: every study a source rates in this scenario.
         no_alternative: a suggestion was due, but every rated study is blocked.
+        pama: what may be recorded on the order; None outside the scope of the service.
+        suggestion_pama: the same for the suggested study.
     """
 
     order: Order
@@ -217,6 +245,8 @@ class OrderAssessment:
     alternatives: tuple[RatedStudy, ...] = ()
     no_alternative: bool = False
     rating_row: str = ""
+    pama: PamaRating | None = None
+    suggestion_pama: PamaRating | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,9 @@ RATINGS: Final = (
     NOT_RATED,
 )
 
+APPROPRIATE_USE: Final = "appropriate-use"
+"""SSTR PET is appropriate by its own criteria (RAT-08): beside the ratings, and none of them."""
+
 WHO2010: Final = ("G1", "G2", "G3-NEC", "G1/G2-gap", "MANEC")
 WHO2019: Final = ("NET-G1", "NET-G2", "NET-G3", "NEC", "MiNEN", "high-grade-undetermined")
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from cds_service.domain.facts import FACTS, FactSpec, Kind
-from cds_service.domain.terms import NAMES, ORDER_FACTS, ORDER_SIGNALS, SCENARIOS
+from cds_service.domain.terms import APPROPRIATE_USE, NAMES, ORDER_FACTS, ORDER_SIGNALS, RATINGS, SCENARIOS
 from cds_service.errors import KnowledgeError, SiteError
 from cds_service.knowledge import model as m
 from cds_service.knowledge.ranges import Range
@@ -102,6 +102,10 @@ class _Markers(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class _Principles(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     row: list[m.PrincipleRow]
+
+
+class _Pama(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    row: list[m.PamaRow]
 
 
 class _Context(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -448,6 +452,19 @@ def _procedures(reader: _Reader) -> dict[str, m.Procedure]:
     return procedures
 
 
+def _pama(reader: _Reader) -> dict[str, m.PamaRow]:
+    """How each category is recorded, and under the empty name when nothing is: exactly one row each, on any day."""
+    found: dict[str, m.PamaRow] = {}
+    for row in reader.table("pama", _Pama):
+        for category in row.categories or [""]:
+            if category in found or bool(row.code) is not bool(category):
+                raise KnowledgeError(f"tables/pama.toml, row {row.id!r}: a category has one row and one code")
+            found[category] = row
+    if set(found) != {"", APPROPRIATE_USE, *RATINGS}:
+        raise KnowledgeError("tables/pama.toml: the categories are not exactly those of domain/terms.py")
+    return found
+
+
 def _unavailable(site: Site, procedures: Mapping[str, m.Procedure]) -> frozenset[str]:
     """Studies the site does not have, named by key or by modality."""
     modalities = NAMES["order_modality"].words
@@ -512,6 +529,7 @@ def read_knowledge(folder: Traversable, site: Site = DEFAULT_SITE) -> m.Knowledg
     _needed("markers", _MARKERS, markers)
     principles = _by(reader.table("principles", _Principles), "id", "principles")
     _needed("principles", _PRINCIPLES, principles)
+    pama = _pama(reader)
     context = _read_context(reader)
     rule_rows: dict[str, m.Row] = {}
     for stored in reader.rows.values():
@@ -543,6 +561,7 @@ def read_knowledge(folder: Traversable, site: Site = DEFAULT_SITE) -> m.Knowledg
         triggers=m.Rule(triggers, reader.condition("followup", triggers)),
         markers=markers,
         principles=principles,
+        pama=pama,
         rows=dict(reader.rows),
         rule_rows=rule_rows,
         context=context,

@@ -129,6 +129,13 @@ class OverlayRow(ConditionalRow, frozen=True, kw_only=True, forbid_unknown_field
     """A situation in which SSTR PET is appropriate."""
 
 
+class PamaRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The code that categories are recorded as; without categories, when nothing is recorded."""
+
+    categories: list[str]
+    code: Literal["appropriate", "not-appropriate", "no-criteria-apply"] | None = None
+
+
 class AdviceRow(ConditionalRow, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Advice that is no rating.
 
@@ -466,6 +473,8 @@ class Knowledge:
     triggers: Rule[OverlayRow] | None
     markers: Mapping[str, MarkerRow]
     principles: Mapping[str, PrincipleRow]
+    pama: Mapping[str, PamaRow]
+    """How a category is recorded on an order; under the empty name, when nothing is."""
     rows: Mapping[str, Row]
     """Every row by its id."""
     rule_rows: Mapping[str, Row]
@@ -548,6 +557,7 @@ class Knowledge:
             safety=_kept(self.safety, out),
             staging_warnings=_kept(self.staging_warnings, out),
             followup=_kept(self.followup, out),
+            pama={category: row for category, row in self.pama.items() if row.id not in out},
             context=tuple(row for row in self.context if row.id not in out),
         )
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -98,6 +98,18 @@ class SiteFollowup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     profile: FollowupProfile = "default"
 
 
+class SitePama(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ratings recorded on orders.
+
+    Attributes:
+        qcdsm: identifier of the mechanism that the deployer states was consulted; empty for none.
+        order_select: whether ratings are recorded while the clinician is still choosing, not only at signing.
+    """
+
+    qcdsm: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^(\S+( \S+)*)?$")] = ""
+    order_select: bool = False
+
+
 class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The policy of one site. Everything has a default; a site file names what differs.
 
@@ -109,6 +121,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     studies: SiteStudies = SiteStudies()
     orders: SiteOrders = SiteOrders()
     followup: SiteFollowup = SiteFollowup()
+    pama: SitePama = SitePama()
     defaults: dict[str, Value] = {}
     hash: str = ""
 

@@ -15,7 +15,9 @@ import msgspec
 
 from cds_service.errors import HookMismatch, InvalidRequest, NotJson
 from cds_service.protocol.authorization import FhirAccess, read_access
+from cds_service.protocol.configuration import read_configuration
 from cds_service.protocol.contexts import CONTEXTS
+from cds_service.protocol.written import drafts_as_written
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NO_BODY = msgspec.Raw(b"")
@@ -27,8 +29,9 @@ class _Envelope(msgspec.Struct):
     hookInstance: Any = None  # noqa: N815 - spelled as on the wire
     fhirServer: Any = None  # noqa: N815
     fhirAuthorization: Any = None  # noqa: N815
-    context: Any = None
+    context: msgspec.Raw = _NULL
     prefetch: msgspec.Raw = _NO_BODY
+    extension: msgspec.Raw = _NULL
 
 
 _ENVELOPES = msgspec.json.Decoder(_Envelope)
@@ -43,11 +46,13 @@ class HookRequest:
         patient_id: bare FHIR id.
         encounter_id: bare FHIR id, or None.
         drafts: resources of ``draftOrders``, as plain objects in the order sent.
+        written: the same as they were written, by reference.
         selections: references of the selected drafts (order-select).
         dispatched: references of the dispatched orders (order-dispatch).
         appointments: proposed appointments, as plain objects (appointment-book).
         prefetch: raw JSON by key; a key that is absent was not supplied.
         fhir: where the chart may be read; None when the call names no FHIR server.
+        configuration: options the client sets for this call (CR-002).
         defects: requirement numbers the caller missed without harm.
     """
 
@@ -57,11 +62,13 @@ class HookRequest:
     encounter_id: str | None
     user_id: str | None
     drafts: tuple[dict[str, Any], ...] = ()
+    written: Mapping[str, msgspec.Raw] = field(default_factory=dict)
     selections: tuple[str, ...] = ()
     dispatched: tuple[str, ...] = ()
     appointments: tuple[dict[str, Any], ...] = ()
     prefetch: Mapping[str, msgspec.Raw] = field(default_factory=dict)
     fhir: FhirAccess | None = None
+    configuration: Mapping[str, Any] = field(default_factory=dict)
     defects: tuple[str, ...] = ()
 
     @property
@@ -78,13 +85,12 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         InvalidRequest: a member the answer depends on is missing or mistyped.
         HookMismatch: the call names another hook than the service's.
     """
-    envelope = _decode(body)
+    envelope, context = _decode(body)
     defects: list[str] = []
     _check_hook(envelope.hook, hook)
     instance = _instance(envelope.hookInstance, defects)
     if envelope.fhirAuthorization and not envelope.fhirServer:
         raise InvalidRequest("fhirAuthorization is given without fhirServer; send both or neither (CH-037).")
-    context = envelope.context
     if not isinstance(context, dict):
         raise InvalidRequest(
             "context is missing or not an object; the hook definition says what it must hold (CH-038)."
@@ -94,25 +100,32 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         if context.get(name) in (None, ""):
             raise InvalidRequest(f"context.{name} is missing; {hook} requires it.")
     defects += [f"CH-151 context.{name}" for name in CONTEXTS[hook].expected if not _text(context.get(name))]
+    drafts = _resources("draftOrders", context.get("draftOrders"), defects)
+    if hook == "order-sign":
+        defects += _incomplete(drafts)
     return HookRequest(
         hook=hook,
         hook_instance=instance,
         patient_id=_bare_id(context["patientId"], "Patient", "patientId", defects),
         encounter_id=_optional_id(context.get("encounterId"), defects),
         user_id=_text(context.get("userId")) or None,
-        drafts=_resources("draftOrders", context.get("draftOrders"), defects),
+        drafts=drafts,
+        written=drafts_as_written(envelope.context),
         selections=_references("selections", context, hook),
         dispatched=_references("dispatchedOrders", context, hook),
         appointments=_resources("appointments", context.get("appointments"), defects),
         prefetch=_prefetch(envelope.prefetch, defects),
         fhir=read_access(envelope.fhirServer, envelope.fhirAuthorization, defects),
+        configuration=read_configuration(envelope.extension),
         defects=tuple(defects),
     )
 
 
-def _decode(body: bytes) -> _Envelope:
+def _decode(body: bytes) -> tuple[_Envelope, Any]:
+    """The call, and its context as plain JSON."""
     try:
-        return _ENVELOPES.decode(body)
+        envelope = _ENVELOPES.decode(body)
+        return envelope, msgspec.json.decode(envelope.context)
     except msgspec.ValidationError as error:
         raise NotJson(f"The body is JSON but cannot be read as an object: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -195,6 +208,13 @@ def _resources(name: str, value: object, defects: list[str]) -> tuple[dict[str, 
     else:
         raise InvalidRequest(f"context.{name} is not a Bundle (CH-153).")
     return tuple(resource for resource in found if isinstance(resource, dict))
+
+
+def _incomplete(drafts: tuple[dict[str, Any], ...]) -> list[str]:
+    """Members without which an order that is signed is no order of R4, and cannot be given back with a rating."""
+    orders = [draft for draft in drafts if draft.get("resourceType") == "ServiceRequest"]
+    names = ("id", "status", "intent", "subject")
+    return [f"CH-158 draft order without {name}" for name in names if any(not order.get(name) for order in orders)]
 
 
 def _references(name: str, context: dict[str, Any], hook: str) -> tuple[str, ...]:

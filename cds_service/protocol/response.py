@@ -38,7 +38,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One step of a suggestion."""
+    """One step of a suggestion, or one that the client may take by itself."""
 
     type: str
     description: str
@@ -130,14 +130,15 @@ def _suggestion(suggestion: Suggestion, uuid: str) -> dict[str, Any]:
     members: dict[str, Any] = {
         "label": suggestion.label,
         "uuid": uuid,
-        "actions": [_action(action) for action in suggestion.actions],
+        "actions": [action_object(action) for action in suggestion.actions],
     }
     if suggestion.recommended:
         members["isRecommended"] = True
     return filled(members)
 
 
-def _action(action: Action) -> dict[str, Any]:
+def action_object(action: Action) -> dict[str, Any]:
+    """An action of a suggestion or of the system, as JSON."""
     return filled(
         {
             "type": action.type,

@@ -15,6 +15,7 @@ from cds_service.knowledge.model import (
     ConditionalRow,
     Knowledge,
     Op,
+    PamaRow,
     Procedure,
     RatingRow,
     Row,
@@ -45,6 +46,7 @@ TABLE: Final = {
     "followup": "Follow-up",
     "markers": "Markers and treatment eligibility",
     "context": "Context facts",
+    "pama": "Ratings recorded on orders",
 }
 _ADVICE: Final = {
     "PRO-": "Protocol",
@@ -131,6 +133,8 @@ def _details(row: Row, knowledge: Knowledge) -> Iterable[tuple[str, str]]:
         yield "Studies", "; ".join(knowledge.procedures[key].label for key in row.procedures)
         yield "Rating as reported", wording.RATING[row.rating]
         yield "Radiation level", row.radiation
+    if isinstance(row, PamaRow) and row.code:
+        yield "Recorded as", row.code
     if isinstance(row, SafetyRow):
         yield "Severity", row.severity
         yield "In use", "yes" if row.enabled else "no, switched off"

@@ -15,11 +15,14 @@ from cds_service.errors import BodyTooLarge, StoreError, UnknownService, Unsuppo
 from cds_service.issuing import IssuedCard, Outcome, unrecorded
 from cds_service.observability import logger
 from cds_service.pipeline import Parts, answer, prefetch_templates
+from cds_service.protocol.configuration import OPTIONS, options
 from cds_service.protocol.response import Action
-from cds_service.service import HookService
+from cds_service.service import HookService, no_actions
 from cds_service.store.base import CardRecord, ConsultRecord, Store, SuggestedOrder
 from cds_service.web.caller import client_id, current_caller
 
+_SPECIFICATION = "2.0.1"
+"""The version of CDS Hooks that is implemented (CH-019)."""
 _JSON = ("application/json", "application/fhir+json", "text/json")
 
 
@@ -37,11 +40,10 @@ def blueprint(
     """Discovery and one route for all services; what a call is answered with may depend on who calls."""
     routes = Blueprint("cds_services", __name__)
     by_id = {service.id: service for service in services}
-    document = msgspec.json.encode(discovery(services))
 
     @routes.get("/cds-services")
     def discover() -> Response:
-        response = _json(document)
+        response = _json(msgspec.json.encode(discovery(services, parts_for(current_caller()))))
         response.headers["Cache-Control"] = "private, max-age=300"
         return response
 
@@ -72,20 +74,24 @@ def read_body() -> bytes:
     return data
 
 
-def discovery(services: tuple[HookService, ...]) -> dict[str, Any]:
+def discovery(services: tuple[HookService, ...], parts: Parts) -> dict[str, Any]:
     """The discovery document (CH-010 to CH-021)."""
-    return {"services": [_entry(service) for service in services]}
+    return {"services": [_entry(service, parts) for service in services]}
 
 
-def _entry(service: HookService) -> Mapping[str, Any]:
-    return {
+def _entry(service: HookService, parts: Parts) -> Mapping[str, Any]:
+    records = None if service.act is no_actions else service.acts(parts.knowledge.site)
+    entry = {
         "hook": service.hook,
         "id": service.id,
         "title": service.title,
         "description": service.description,
         "usageRequirements": service.usage_requirements,
         "prefetch": dict(prefetch_templates(service)),
+        "extension": {OPTIONS: options(service.kinds, records)},
     }
+    draft = {"version": _SPECIFICATION, "hookVersion": service.hook_version}
+    return entry | (draft if parts.draft_members else {})
 
 
 def _json(body: bytes) -> Response:

@@ -7,7 +7,7 @@ resource's type alone, whatever key it came under.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from cds_service.service import Input
 from fhir_profiles.chart import Chart
@@ -66,6 +66,23 @@ READERS: Mapping[str, Callable[[Resource, Chart], None]] = {
     "ServiceRequest": plans.read_request,
     "CarePlan": plans.read_care_plan,
 }
+
+
+_MEDICATION_FACTS = ("prior_treatments", "current_treatments")
+_HOLDS: Mapping[str, tuple[str, ...]] = {
+    "conditions": ("recurrence", "new_symptoms"),
+    "procedures": ("curative_resection", "prior_treatments", "current_treatments"),
+    "medicationRequests": _MEDICATION_FACTS,
+    "medicationStatements": _MEDICATION_FACTS,
+    "medicationAdministrations": _MEDICATION_FACTS,
+    "laboratory": ("biochemical_rise",),
+}
+"""Facts that count as absent when they are not on record (SEL-0), by the input where they would be."""
+
+
+def facts_held_in(inputs: Iterable[str]) -> frozenset[str]:
+    """Facts that a written default takes as absent and that these inputs could have held."""
+    return frozenset(fact for key in inputs for fact in _HOLDS.get(key, ()))
 
 
 def quick_tests(terminology: Terminology) -> Mapping[str, Callable[[object], bool]]:

@@ -147,6 +147,7 @@ def test_explain_tells_what_fired_and_what_nearly_fired(command: Command, monkey
         "it serves diagnosis and the T category. [R01-06]",
         "Suggested instead: MRI abdomen and pelvis without and with IV contrast",
         "Grade: rules that fired",
+        "Recorded on the order as: not-appropriate [PAM-04]",
         "Rules that nearly fired",
         "tumour size",
     ):
@@ -305,11 +306,12 @@ def call(live: OverHttp, *arguments: str) -> Ran:
 
 
 def test_call_shows_the_cards_of_a_running_demo(live: OverHttp) -> None:
-    """The story's own hook is fired; its card and the suggestion that can be accepted are shown."""
+    """The story's own hook is fired; its card, the suggestion that can be accepted and what is recorded are shown."""
     ran = call(live, "--example", TAIL.slug)
     assert (ran.status, ran.err) == (0, "")
     assert "MRI abdomen/pelvis" in ran.out
     assert "[ " in ran.out
+    assert "Recorded on ServiceRequest/itl-sr-eus: not-appropriate (Usually not appropriate, as reported by" in ran.out
 
 
 def test_call_prints_the_response_as_json(live: OverHttp) -> None:

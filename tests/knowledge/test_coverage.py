@@ -223,6 +223,8 @@ def test_every_row_is_reached(knowledge: Knowledge) -> None:
     }
     # the other follow-up profiles have cases of their own: tests/clinical/test_followup_profiles.py
     shown_otherwise |= {row.id for row in knowledge.rows.values() if row.rule_id == "FUP-09"}
+    # what is recorded on orders: tests/clinical/test_pama.py
+    shown_otherwise |= {row.id for row in knowledge.pama.values()}
     explaining = set(CONTEXT) | set(CARRIED_OUT_ELSEWHERE) | {row.id for row in knowledge.context}
     unreached = set(knowledge.rows) - _reached() - scenarios - shown_otherwise - set(SWITCHED_OFF) - explaining
     assert not unreached

@@ -118,10 +118,20 @@ def test_order_and_repetition_of_resources_change_nothing(local: InProcess, call
 @steady(40)
 @given(call=calls, extra=json_values)
 def test_what_is_not_understood_changes_nothing(local: InProcess, call: Json, extra: Json) -> None:
-    """CH-007: members nobody has heard of, at any level, are as good as absent."""
+    """CH-007, CH-099: members nobody has heard of are as good as absent, and stay on the orders given back."""
     plain = post(local, call["hook"], call)
     everywhere(call, "org.example.unheardOf", extra)
-    assert without_ids(post(local, call["hook"], call).json()) == without_ids(plain.json())
+    found = without_ids(post(local, call["hook"], call).json())
+    given_back = [action["resource"] for action in found.get("systemActions", ())]
+    assert all(order["org.example.unheardOf"] == extra for order in given_back)
+    assert nowhere(found, "org.example.unheardOf") == without_ids(plain.json())
+
+
+def nowhere(value: Json, name: str) -> Json:
+    """The value without a member in any object."""
+    if isinstance(value, dict):
+        return {key: nowhere(item, name) for key, item in value.items() if key != name}
+    return [nowhere(item, name) for item in value] if isinstance(value, list) else value
 
 
 def everywhere(value: Json, name: str, extra: Json) -> None:

@@ -48,6 +48,36 @@ REQUEST: Json = {
     "prefetch": {"patient": {"resourceType": "Patient"}, "encounter": None},
     "extension": {"org.example.thing": 1},
 }
+PAMA = "http://fhir.org/argonaut/Extension/pama-rating"
+RATED: Json = {
+    "resourceType": "ServiceRequest",
+    "id": "o1",
+    "status": "draft",
+    "intent": "order",
+    "code": {"text": "MRI"},
+    "subject": {"reference": "Patient/p1"},
+    "extension": [
+        {
+            "url": PAMA,
+            "valueCodeableConcept": {
+                "coding": [
+                    {"system": "http://fhir.org/argonaut/CodeSystem/pama-rating", "code": "appropriate"},
+                    {
+                        "system": "https://pnet-cds.example.org/fhir/CodeSystem/pnet-cds-local",
+                        "code": "may-be-appropriate",
+                        "display": "May be appropriate",
+                    },
+                ],
+                "text": "May be appropriate",
+            },
+        },
+        {"url": f"{PAMA}-qcdsm-consulted", "valueString": "none"},
+        {"url": f"{PAMA}-consult-id", "valueUri": f"urn:uuid:{UUID}"},
+        {"url": f"{PAMA}-auc-applied", "valueUri": "https://example.org/criterion/1"},
+        {"url": "https://example.org/room", "valueString": "CT1"},
+    ],
+    "org.example.unknown": None,
+}
 RESPONSE: Json = {
     "cards": [
         {
@@ -76,9 +106,7 @@ RESPONSE: Json = {
             "links": [{"label": "Read", "url": "https://example.org/a", "type": "absolute"}],
         }
     ],
-    "systemActions": [
-        {"type": "update", "description": "Rate", "resource": {"resourceType": "ServiceRequest", "id": "o1"}}
-    ],
+    "systemActions": [{"type": "update", "description": "Rate", "resource": RATED}],
 }
 DISCOVERY: Json = {
     "services": [
@@ -121,6 +149,9 @@ MISSING = object()
 CARD = ("cards", 0)
 SUGGESTION = (*CARD, "suggestions", 0)
 SERVICE = ("services", 0)
+RATING = ("systemActions", 0, "resource", "extension")
+CODING = ("valueCodeableConcept", "coding")
+DELETES: Json = {"type": "delete", "description": "Remove", "resourceId": "ServiceRequest/o1"}
 
 REFUSED: list[tuple[str, str, tuple[str | int, ...], Any]] = [
     ("request", "CH-005 null encounter", ("context", "encounterId"), None),
@@ -171,6 +202,20 @@ REFUSED: list[tuple[str, str, tuple[str | int, ...], Any]] = [
     ("response", "CH-097 description missing", ("systemActions", 0, "description"), MISSING),
     ("response", "CH-098 create without resource", (*SUGGESTION, "actions", 1, "resource"), MISSING),
     ("response", "CH-099 update without id", ("systemActions", 0, "resource", "id"), MISSING),
+    ("response", "CH-116 system action that deletes", ("systemActions", 0), DELETES),
+    ("response", "PM-006 rating missing", (*RATING, 0), MISSING),
+    ("response", "PM-006 rating twice", (*RATING, 4), RATED["extension"][0]),
+    ("response", "PM-006 code of an old draft", (*RATING, 0, *CODING, 0, "code"), "no-guidelines-apply"),
+    ("response", "PM-006 two codes", (*RATING, 0, *CODING, 1), RATED["extension"][0][CODING[0]]["coding"][0]),
+    ("response", "PM-006 finer code alone", (*RATING, 0, *CODING, 0), MISSING),
+    ("response", "PM-008 mechanism missing", (*RATING, 1), MISSING),
+    ("response", "PM-008 mechanism empty", (*RATING, 1, "valueString"), ""),
+    ("response", "PM-009 consult id missing", (*RATING, 2), MISSING),
+    ("response", "PM-009 consult id twice", (*RATING, 4), RATED["extension"][2]),
+    ("response", "PM-009 consult id a string", (*RATING, 2), {"url": f"{PAMA}-consult-id", "valueString": UUID}),
+    ("response", "PM-010 criterion twice", (*RATING, 4), RATED["extension"][3]),
+    ("response", "PM-011 order without status", ("systemActions", 0, "resource", "status"), MISSING),
+    ("response", "PM-012 in the other place", ("extension",), {"systemActions": [DELETES]}),
     ("response", "CH-100 delete without id", (*SUGGESTION, "actions", 0, "resourceId"), MISSING),
     ("response", "CH-100 delete by list", (*SUGGESTION, "actions", 0, "resourceId"), ["ServiceRequest/o1"]),
     ("response", "CH-100 delete by bare id", (*SUGGESTION, "actions", 0, "resourceId"), "o1"),
@@ -232,6 +277,8 @@ ACCEPTED: list[tuple[str, str, tuple[str | int, ...], Any]] = [
     ("request", "CH-150 another hook", ("hook",), "org.example.hook"),
     ("response", "CH-006 nothing to say", ("cards",), []),
     ("response", "CH-118 no system actions", ("systemActions",), MISSING),
+    ("response", "PM-010 no criterion", (*RATING, 3), MISSING),
+    ("response", "PM-012 in the other place", ("extension",), {"systemActions": RESPONSE["systemActions"]}),
     (
         "response",
         "CH-103 app",

@@ -327,6 +327,21 @@ def test_each_client_is_answered_by_its_own_site(
         assert "not available here" not in ask("ehr")
 
 
+def test_each_client_finds_ratings_where_it_looks(protected: Protected, advertised: dict[str, dict[str, str]]) -> None:
+    """PM-012: the placement a client is registered with, and not that of the demo."""
+    protected.register("sandbox", pama=PamaPlacement.ARGONAUT)
+    app = protected.app()
+    path = "/cds-services/pnet-order-sign"
+    body = json.dumps(synthetic_request("incidental-tail-lesion", "order-sign", advertised))
+    places: dict[str, tuple[bool, bool]] = {}
+    for client in ("sandbox", "ehr"):
+        token = sign(claims(f"https://{client}.example.org", PUBLIC + path), client)
+        headers = {"Authorization": f"Bearer {token}"}
+        got = app.test_client().post(path, data=body, content_type="application/json", headers=headers).get_json()
+        places[client] = ("systemActions" in got, "systemActions" in got["extension"])
+    assert places == {"sandbox": (False, True), "ehr": (True, False)}
+
+
 def test_a_site_file_that_is_gone_is_not_replaced_by_another(protected: Protected, tmp_path: Path) -> None:
     """Rather no answer than one by a policy that is not the client's: at the start, and for a client added later."""
     gone = str(tmp_path / "gone.toml")
