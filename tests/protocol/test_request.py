@@ -162,10 +162,19 @@ def test_an_encounter_is_read_when_it_is_one(given: object, found: str | None) -
         ({"userId": ""}, "CH-151"),
         ({"patientId": "Patient/p1"}, "CH-152"),
         ({"encounterId": "Encounter/e1"}, "CH-152"),
-        ({"draftOrders": {"resourceType": "Bundle", "entry": []}}, "CH-153"),
-        ({"draftOrders": [ORDER]}, "CH-15"),
+        ({"userId": "1"}, "CH-151"),
+        ({"encounterId": None}, "CH-005"),
+        ({"draftOrders": {"resourceType": "Bundle", "entry": [{"resource": ORDER}]}}, "CH-153"),
+        ({"draftOrders": [ORDER]}, "CH-153"),
+        ({"selections": ["o1"]}, "CH-156 selections hold a bare id"),
+        ({"selections": ["ServiceRequest/o1", "ServiceRequest/o2"]}, "CH-156 a selection names no draft"),
+        ({"draftOrders": BOTH | {"entry": [{"resource": ORDER | {"status": "active"}}]}}, "CH-157"),
         ({"prefetch": []}, "CH-039"),
         ({"prefetch": "x"}, "CH-039"),
+        ({"prefetch": {"patient": [], "conditions": None}}, "CH-039"),
+        ({"fhirServer": "the EHR"}, "CH-033"),
+        ({"extension": {}}, "CH-005"),
+        ({"extension": "x"}, "CH-110"),
     ],
 )
 def test_a_deviation_is_noted_by_its_number(given: dict[str, Any], defect: str) -> None:
@@ -258,6 +267,6 @@ def test_a_token_comes_with_its_server(members: dict[str, Any], admitted: bool) 
 
 def test_members_nobody_knows_are_ignored() -> None:
     """CH-007: newer versions add some."""
-    body = call() | {"org.example.new": {"deep": [{}]}, "extension": "whatever"}
+    body = call() | {"org.example.new": {"deep": [{}]}, "extension": {"org.example.new": 1}}
     body["context"]["org.example.new"] = None
     assert parsed(body) == parsed(call())

@@ -323,6 +323,7 @@ def test_a_store_that_fails_does_not_keep_the_answer_back(
         answer = post(service, "order-sign", request)
     assert answer.status == 200
     assert answer.json() == expected
+    assert schema_errors("response", answer.json()) == []
     assert [line["log_level"] for line in lines] == ["error", "info"]
 
 
