@@ -419,7 +419,7 @@ def foreign_chart(reference: str) -> list[dict[str, Any]]:
     ],
 )
 def test_another_patients_data_is_set_aside_and_reported(reference: str, live: OverHttp, request_body: Request) -> None:
-    """CH-076: it changes nothing in the answer, and every piece of it is named as unusable."""
+    """CH-076: it changes nothing in the answer but that no rating may be stored unseen; every piece of it is named."""
     clean = post(live, "order-select", request_body)
     foreign = foreign_chart(reference)
     for key in ("conditions", "laboratory", "allergies"):
@@ -429,6 +429,8 @@ def test_another_patients_data_is_set_aside_and_reported(reference: str, live: O
     mixed, alone = assessment(answer), assessment(clean)
     reported = {item["source"] for item in mixed.pop("unusable")}
     alone.pop("unusable", None)
+    recorded = [order.pop("pama") for order in (*alone["orders"], *mixed["orders"])]
+    assert [pama["rule"] for pama in recorded] == ["PAM-04", "PAM-06"]
     assert mixed == alone
     expected = {f"{resource['resourceType']}/{resource['id']}" for resource in foreign}
     assert expected - reported <= {f"Patient/{OTHER_PATIENT}"}

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from cds_service.app import create_app
 from cds_service.auth.keys import read_key_set
-from cds_service.clients import Client
+from cds_service.clients import Client, PamaPlacement
 from cds_service.errors import SettingsError, SiteError, StoreError
 from cds_service.settings import Settings, load_settings
 from cds_service.store.clients import GIVEN, SqlClients, open_clients
