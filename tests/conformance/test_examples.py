@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -13,7 +12,7 @@ from tests.conformance.examples import FOLDER, MESSAGES, Example, examples, of
 from tests.validity import assert_error, assert_valid_response, validator
 
 
-def named(found: list[Example]) -> Any:
+def named(found: list[Example]) -> pytest.MarkDecorator:
     """Parametrize with the examples, by their names."""
     return pytest.mark.parametrize("example", found, ids=[example.example for example in found])
 

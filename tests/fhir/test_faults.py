@@ -159,6 +159,16 @@ def test_what_a_server_may_do_is_read(kind: str, reading: InProcess, faulty: Sta
     assert reasons(answer) == {}
 
 
+def test_every_read_says_who_asks_for_what(reading: InProcess, faulty: State) -> None:
+    """CH-071: the bearer token and the media type are on every request, also for the pages behind the first."""
+    for kind in ("endless", "gzip"):
+        post(reading, "order-select", call(f"{faulty.url}/{kind}/fhir", reading, "laboratory", "conditions"))
+    assert len(faulty.seen) > MAX_PAGES
+    for seen in faulty.seen:
+        assert seen.headers["authorization"] == f"Bearer {TOKEN}"
+        assert seen.headers["accept"] == "application/fhir+json"
+
+
 def test_a_long_pause_is_not_waited_for(reading: InProcess, faulty: State) -> None:
     """A server that asks for an hour is not asked again, and the call goes on at once."""
     _, elapsed = timed(reading, call(f"{faulty.url}/busy-an-hour/fhir", reading, "laboratory"))

@@ -758,6 +758,7 @@ TOLERATED: dict[str, Change] = {
     "fhirServer empty": with_value("", "fhirServer"),
     "fhirAuthorization null": with_value(None, "fhirAuthorization"),
     "fhirAuthorization empty": with_value({}, "fhirAuthorization"),
+    "fhirAuthorization a string": lambda request: request.update(fhirServer=EHR, fhirAuthorization="secret"),
     "extension null": with_value(None, "extension"),
     "extension empty": with_value({}, "extension"),
     "extension a list": with_value([], "extension"),
@@ -767,6 +768,9 @@ TOLERATED: dict[str, Change] = {
     ),
     "a draft sent twice": lambda request: request["context"]["draftOrders"]["entry"].extend(
         copy.deepcopy(request["context"]["draftOrders"]["entry"])
+    ),
+    "an entry of the drafts without resource": lambda request: request["context"]["draftOrders"]["entry"].append(
+        {"fullUrl": "urn:uuid:0d1f5c9e-7a43-4d4e-9a55-6b1c2d3e4f50"}
     ),
     "coding without content": lambda request: drafts(request)[0]["code"].update(coding=[{}]),
     "reasonCode empty": lambda request: drafts(request)[0].update(reasonCode=[]),
@@ -780,6 +784,9 @@ TOLERATED: dict[str, Change] = {
     "unknown members of the call": with_value({"a": [1]}, "org.example.new"),
     "unknown members of the context": with_value([{"b": None}], "context", "org.example.new"),
     "unknown members of resources": each_resource(madeUp={"c": [None, {}]}, _status={"id": "x"}),
+    "members of another hook": with_value({"resourceType": "Bundle", "entry": []}, "context", "medications"),
+    "a text for a resource": with_value("123", "prefetch", "user"),
+    "a key of another service, null": with_value(None, "prefetch", "item3"),
     "unknown key": with_value(OUTCOME, "prefetch", "notAskedFor"),
     "key of another service": with_value({"resourceType": "Nonsense"}, "prefetch", "appointments"),
     "blanks around the body": lambda request: b" \r\n\t" + encoded(request) + b"\n ",
