@@ -113,7 +113,9 @@ OTHER_ORDERS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", OTHER_ORDERS)
 @pytest.mark.parametrize("hook", ["order-select", "order-sign"])
 def test_orders_of_other_kinds_are_left_alone(kind: str, hook: str, live: OverHttp, advertised: Advertised) -> None:
-    """CH-169: a drug, a device or a diet beside the study changes nothing, and alone there is nothing to say."""
+    """CH-169, PM-002: a drug, a device or a diet beside the study changes nothing, and alone there is
+    nothing to say.
+    """
     request = synthetic_request(SLUG, hook, advertised)
     clean = post(live, hook, request).body
     other = {"resourceType": kind, "id": "other-1", "status": "draft", "intent": "order", **OTHER_ORDERS[kind]}

@@ -144,7 +144,9 @@ def coded(procedure: str, writing: OrderWriting) -> list[Resource]:
 
 
 def test_a_study_of_two_cpt_codes_is_two_orders_under_one_requisition() -> None:
-    """The site prefers CPT: each order holds one code, both the same requisition, and together they are the study."""
+    """CH-095: the site prefers CPT: each order holds one code, both the same requisition, and together they are the
+    study.
+    """
     pair = coded("mri-abd-pel-wwo", OrderWriting(("cpt", "loinc")))
     assert [order["code"]["coding"][0]["code"] for order in pair] == ["74183", "72197"]
     assert len({str(order["requisition"]) for order in pair}) == 1

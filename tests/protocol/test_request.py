@@ -125,13 +125,13 @@ def test_what_is_no_call_is_refused(body: bytes, error: type[RequestError]) -> N
     ],
 )
 def test_a_patient_is_named_by_id_or_reference(given: str, found: str) -> None:
-    """CH-034: references where a bare id belongs, and ids of any length."""
+    """CH-034, CH-152: references where a bare id belongs, and ids of any length."""
     assert parsed(call(patientId=given)).patient_id == found
 
 
 @pytest.mark.parametrize("given", [None, "", " ", 7, True, [], {}, ["p1"], {"id": "p1"}, "Group/p1", "Patient/", "a/b"])
 def test_a_patient_that_cannot_be_told_is_a_reason_to_refuse(given: object) -> None:
-    """Never guess whom a call is about."""
+    """CH-152: never guess whom a call is about."""
     with pytest.raises(InvalidRequest, match=r"context\.patientId"):
         parsed(call(patientId=given))
 
@@ -178,7 +178,7 @@ def test_an_encounter_is_read_when_it_is_one(given: object, found: str | None) -
     ],
 )
 def test_a_deviation_is_noted_by_its_number(given: dict[str, Any], defect: str) -> None:
-    """So that a client's maker can be told what to mend."""
+    """CH-034, CH-153: so that a client's maker can be told what to mend."""
     defects = parsed(call(**given)).defects
     assert len(defects) == 1
     assert defects[0].startswith(defect)
