@@ -434,7 +434,7 @@ def test_what_is_not_recorded_is_not_handed_out(make_app: MakeApp, call: Json) -
 def test_a_client_finds_the_ratings_where_it_looks(
     placement: str, places: tuple[int, int], make_app: MakeApp, call: Json
 ) -> None:
-    """PM-012, CH-115: at the top, in the extension of the response, or both alike; absent where they are not (CH-118)."""
+    """PM-012, CH-115, CH-118: at the top, in the extension of the response, or both alike; left out otherwise."""
     body = answered(InProcess(make_app(pama_placement=placement)), call)
     top, inside = body.get("systemActions", []), body["extension"].get("systemActions", [])
     assert (len(top), len(inside)) == places
