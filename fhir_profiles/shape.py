@@ -49,6 +49,10 @@ def _objects(value: Any) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and all(isinstance(item, dict) for item in value))
 
 
+def _words(value: Any) -> bool:
+    return _word(value) or (isinstance(value, list) and all(map(_word, value)))
+
+
 def _coded(value: Any) -> bool:
     return isinstance(value, str | dict) and (isinstance(value, dict) or _text(value))
 
@@ -133,6 +137,17 @@ _SHAPES: Final[Mapping[str, Test]] = {
     "value": _plain,
 }
 """What a member must be, by its name, wherever it stands."""
+_OF_A_TYPE: Final[Mapping[tuple[str, str], Test]] = {
+    ("AllergyIntolerance", "category"): _words,
+    ("Condition", "severity"): _object,
+    ("DiagnosticReport", "specimen"): _objects,
+    ("MedicationAdministration", "device"): _objects,
+    ("ServiceRequest", "specimen"): _objects,
+    ("ImagingStudy", "series.specimen"): _objects,
+}
+"""What a member of a resource type must be where R4 gives it another shape than its namesakes."""
+_CONTAINED: Final = frozenset({"Medication", "Specimen", "Device"})
+"""Resources that are read inside another one."""
 _QUANTITIES: Final = frozenset({"valueQuantity", "low", "high"})
 _NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})
 _DEEPEST: Final = 6
@@ -141,20 +156,26 @@ _DEEPEST: Final = 6
 
 def damaged_members(resource: Resource) -> Iterator[str]:
     """Paths of the members that are not of their shape."""
-    yield from _damaged(resource, "", depth=0)
+    yield from _damaged(resource, "", text(resource.get("resourceType")), depth=0)
 
 
-def _damaged(holder: Mapping[str, Any], path: str, *, depth: int) -> Iterator[str]:
+def _damaged(holder: Mapping[str, Any], path: str, kind: str, *, depth: int) -> Iterator[str]:
     for name, value in holder.items():
         where = f"{path}.{name}" if path else name
-        test = _SHAPES.get(name)
-        if test is None or value in _NOTHING:
+        test = _OF_A_TYPE.get((kind, where)) or _SHAPES.get(name)
+        if test is None or value in _NOTHING or _is_narrative(name, value, holder):
             continue
         if not (_positive(value) if name == "value" and path.rpartition(".")[2] in _QUANTITIES else test(value)):
             yield where
         elif depth < _DEEPEST:
             for item in objects(value):
-                yield from _damaged(item, where, depth=depth + 1)
+                if name != "contained" or text(item.get("resourceType")) in _CONTAINED:
+                    yield from _damaged(item, where, kind, depth=depth + 1)
+
+
+def _is_narrative(name: str, value: Any, holder: Mapping[str, Any]) -> bool:
+    """Whether a member is the text of a resource for people, which nobody reads here."""
+    return name == "text" and "resourceType" in holder and isinstance(value, dict)
 
 
 def readable_code(concept: object, terminology: Terminology) -> bool:

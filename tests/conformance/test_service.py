@@ -190,8 +190,9 @@ def test_no_answer_mentions_another_patients_record(
     request = synthetic_request(slug, hook, advertised)
     mixed = copy.deepcopy(request)
     foreign = [entry["resource"] for entry in copy.deepcopy(RECORDS[other])["entry"]]
-    for resource in foreign:
+    for number, resource in enumerate(foreign):
         resource["id"] = f"foreign-{resource['id']}"
+        resource["identifier"] = "damaged" if number % 2 else resource.get("identifier", [])
     whose = next(f"foreign-{entry['resource']['id']}" for entry in RECORDS[other]["entry"] if _is_patient(entry))
     text = json.dumps(foreign).replace(f'"Patient/{whose.removeprefix("foreign-")}"', f'"Patient/{whose}"')
     for key, value in mixed["prefetch"].items():
