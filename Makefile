@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
+FUZZ_STAMP := $(VENV)/.installed-fuzz
 
-.PHONY: run test check lint types cases build clean
+.PHONY: run test check lint types cases fuzz build clean
 
 run: $(STAMP)
 	$(BIN)/pnet-cds serve --demo
@@ -30,6 +31,13 @@ types: $(DEV_STAMP)
 cases: $(DEV_STAMP)
 	$(BIN)/python -m pytest tests/clinical -q
 
+# Several thousand calls generated from the OpenAPI document, then bytes mutated under coverage guidance for a time.
+FUZZ_EXAMPLES ?= 200
+FUZZ_SECONDS ?= 120
+fuzz: $(FUZZ_STAMP)
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -q tests/fuzz
+	$(BIN)/python -m tests.fuzz.harness --seconds $(FUZZ_SECONDS)
+
 build: $(DEV_STAMP)
 	$(BIN)/python -m build
 
@@ -44,6 +52,10 @@ $(STAMP): $(VENV)/bin/python setup.cfg pyproject.toml
 $(DEV_STAMP): $(VENV)/bin/python setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $(STAMP) $@
+
+$(FUZZ_STAMP): $(DEV_STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info var .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis

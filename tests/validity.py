@@ -20,7 +20,7 @@ from fhir_profiles.terminology import LOCAL_SYSTEM, load_terminology
 from tests.calling import ASSESSMENT, Answer, drafts, proposed
 
 SCHEMAS: Final = ("request", "response", "discovery", "assessment", "feedback", "rated-order", "outcome")
-_FORMATS: Final = FormatChecker(("uuid",))
+FORMATS: Final = FormatChecker(("uuid",))
 """Formats that are checked; patterns say the rest, and which others could be depends on what else is installed."""
 _ERRORS: Final = "https://pnet-cds.example.org/fhir/CodeSystem/errors"
 _LABELS: Final = ("loinc", "sct", "cpt", "local")
@@ -46,7 +46,7 @@ def validator(name: str) -> Draft202012Validator:
     registry: Registry[Any] = Registry().with_resources(
         (schema(each)["$id"], Resource.from_contents(schema(each))) for each in SCHEMAS
     )
-    return Draft202012Validator(schema(name), registry=registry, format_checker=_FORMATS)
+    return Draft202012Validator(schema(name), registry=registry, format_checker=FORMATS)
 
 
 def schema_errors(name: str, value: object) -> list[str]:
@@ -110,6 +110,7 @@ def assert_error(answer: Answer, status: int, slug: str) -> str:
     assert (answer.status, answer.slug()) == (status, slug), answer.body
     assert answer.headers["Content-Type"] == "application/json", answer.headers
     outcome = read_json(answer.body)
+    assert not schema_errors("outcome", outcome)
     get_fhir_model_class("OperationOutcome").model_validate(outcome)
     issue = outcome["issue"][0]
     assert (issue["severity"], issue["details"]["coding"][0]["system"]) == ("error", _ERRORS), issue

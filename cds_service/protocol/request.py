@@ -25,6 +25,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NO_BODY = msgspec.Raw(b"")
 _NULL = msgspec.Raw(b"null")
 _HEAD = 64
+_NOT_JSON = "The body is not valid JSON in UTF-8."
 
 
 class _Envelope(msgspec.Struct):
@@ -132,7 +133,7 @@ def _decode(body: bytes) -> tuple[_Envelope, Any, Mapping[str, msgspec.Raw]]:
     except msgspec.ValidationError as error:
         raise NotJson(f"The body is JSON but cannot be read as an object: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise NotJson("The body is not valid JSON in UTF-8.") from None
+        raise NotJson(_NOT_JSON) from None
     except RecursionError:
         raise NotJson("The body is nested too deeply to be a CDS Hooks request.") from None
     written = drafts_as_written(envelope.context)
@@ -230,6 +231,8 @@ def _prefetch(raw: msgspec.Raw, defects: list[str]) -> Mapping[str, msgspec.Raw]
         return {}
     try:
         found = _PREFETCH.decode(raw)
+    except UnicodeDecodeError:
+        raise NotJson(_NOT_JSON) from None
     except msgspec.ValidationError:
         defects.append("CH-039 prefetch is no object")
         return {}

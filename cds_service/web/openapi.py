@@ -60,7 +60,6 @@ _FEEDBACK: Final = (
 )
 _CLIENTS: Final = (
     errors.Unauthenticated,
-    errors.NotPermitted,
     errors.RateLimited,
     errors.SiteError,
     errors.StoreError,
@@ -159,7 +158,8 @@ def _for_clients(
     """An operation for registered clients or, in demo mode, for everybody."""
     if demo:
         return operation("CDS Hooks", name, summary, {**answers, **refusals(kinds, _CORS)}, **more)
-    needed = tuple(dict.fromkeys((*kinds, *_CLIENTS)))
+    permitted = (errors.NotPermitted,) if kinds else ()  # discovery is for every client
+    needed = dict.fromkeys((*kinds, *_CLIENTS, *permitted))
     answers = {**answers, **refusals(needed, _CORS)}
     return operation("CDS Hooks", name, summary, answers, **more, security=[{"client": []}])
 

@@ -258,17 +258,17 @@ def test_the_installed_service_makes_its_store(installed: Installed, tmp_path: P
     assert (ran.stdout, ran.stderr) == (f"True {len(synthetic_patients())}\n", "")
 
 
-def test_the_installed_service_shows_the_guideline(installed: Installed, tmp_path: Path) -> None:
-    """Templates and style sheet are found by the installed package."""
+def test_the_installed_service_shows_its_pages(installed: Installed, tmp_path: Path) -> None:
+    """Templates, style sheet and schemas are found by the installed package."""
     script = (
         "from cds_service.app import create_app; from cds_service.settings import Settings; "
         f"app = create_app(Settings(demo=True, database_url='sqlite:///{tmp_path}/x.sqlite')); "
         "client = app.test_client(); "
-        "paths = ('scenarios/pnet-initial-staging', 'static/guideline.css'); "
-        "print([client.get(f'/guideline/{path}').status_code for path in paths])"
+        "paths = ('/guideline/scenarios/pnet-initial-staging', '/guideline/static/guideline.css', '/docs'); "
+        "print([client.get(path).status_code for path in paths])"
     )
     ran = installed.run(installed.python, "-P", "-c", script)
-    assert (ran.stdout, ran.stderr) == ("[200, 200]\n", "")
+    assert (ran.stdout, ran.stderr) == ("[200, 200, 200]\n", "")
 
 
 def test_the_installed_command_assesses(installed: Installed) -> None:

@@ -62,6 +62,17 @@ def test_the_services_are_those_offered() -> None:
     assert told == [(service.id, service.hook) for service in SERVICES]
 
 
+def test_the_endpoints_are_those_documented(local: InProcess) -> None:
+    """Each is in the OpenAPI document, and every path of the document is one of them or below one."""
+    told = [endpoint.split(" ") for row in table("endpoint", "answers") for endpoint in code(row[0])]
+    paths = local.request("GET", "/openapi.json").json()["paths"]
+    for method, path in told:
+        there = path if path in paths else path.replace("{service}", SERVICES[0].id)
+        assert method.lower() in paths[there]
+    roots = [path.split("{")[0].rstrip("/") for _, path in told if path != "/"]
+    assert [path for path in paths if path != "/" and not path.startswith(tuple(roots))] == []
+
+
 def shown(default: object) -> str:
     """A default as the table shows it."""
     if default in (None, ""):

@@ -119,6 +119,16 @@ bundles: st.SearchStrategy[Json] = st.fixed_dictionaries(
         | json_values,
     },
 )
+authorizations: st.SearchStrategy[Json] = st.fixed_dictionaries(
+    {"access_token": json_values | st.just("t"), "token_type": json_values | st.just("Bearer")},
+    optional=dict.fromkeys(("scope", "patient", "expires_in", "subject"), json_values),
+)
+configurations: st.SearchStrategy[Json] = st.fixed_dictionaries(
+    {
+        "davinci-crd.configuration": json_values
+        | st.dictionaries(st.sampled_from(["max-cards", "record-ratings", "duplicate-therapy"]), json_values)
+    }
+)
 prefetched = json_values | resources | bundles
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Callable
 from random import Random
@@ -14,25 +15,33 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from cds_service.web.openapi_examples import feedback
 from fhir_profiles.reading import normal_text
 from tests.builders import CPT, LOCAL, LOINC, SNOMED
 from tests.calling import InProcess, drafts, entries, post, synthetic_request, without_ids
 from tests.property.strategies import (
     TEMPLATES,
+    Path,
+    authorizations,
     bundle_entries,
     calls,
+    configurations,
     hostile_texts,
     json_values,
+    places,
     prefetched,
+    replaced,
     spoilt_calls,
     steady,
     whole_values,
 )
-from tests.validity import assert_answered_or_refused, assert_valid_response, links_in
+from tests.validity import assert_answered_or_refused, assert_error, assert_valid_response, links_in
 
 pytestmark = pytest.mark.property
 
 Json = Any
+ENVELOPE = ("hook", "hookInstance", "fhirServer", "fhirAuthorization", "extension", "prefetch", "context")
+FEEDBACK = {"feedback": [*feedback()["feedback"], feedback()["feedback"][1] | {"extension": {"a": [1]}}]}
 KEYS = sorted({key for templates in TEMPLATES.values() for key in templates})
 MEMBERS = (
     "userId",
@@ -82,6 +91,26 @@ def test_any_json_may_stand_in_the_context(local: InProcess, call: Json, name: s
     """A context of another shape is answered or refused."""
     call["context"][name] = value
     assert_answered_or_refused(post(local, call["hook"], call), call)
+
+
+@steady(120)
+@given(call=calls, name=st.sampled_from(ENVELOPE), value=json_values | authorizations | configurations)
+def test_any_json_may_stand_around_it(local: InProcess, call: Json, name: str, value: Json) -> None:
+    """Whatever the call says about itself, its FHIR server and its options, it is answered or refused."""
+    spoilt = {"fhirServer": "http://127.0.0.1:9/fhir"} | call | {name: value}
+    assert_answered_or_refused(post(local, call["hook"], spoilt), spoilt)
+
+
+@steady(120)
+@given(place=st.sampled_from(list(places(FEEDBACK))), value=st.just(...) | json_values)
+def test_any_json_may_stand_in_feedback(local: InProcess, place: Path, value: Json) -> None:
+    """Feedback with anything in any place is kept or refused, down to the store."""
+    body = json.dumps(replaced(FEEDBACK, place, value)).encode()
+    answer = local.request("POST", "/cds-services/pnet-order-sign/feedback", body)
+    if answer.status == 200:
+        assert answer.body == b"{}"
+    else:
+        assert_error(answer, 400, "request-invalid")
 
 
 @steady(100)

@@ -105,6 +105,12 @@ REFUSED: dict[str, tuple[Change, int, str, str]] = {
     "JSON null": (lambda _: b"null", 400, "body-not-json", "object"),
     "JSON number": (lambda _: b"5", 400, "body-not-json", "object"),
     "invalid UTF-8": (lambda _: b'{"hook": "order-select", "context": "\xff"}', 400, "body-not-json", "UTF-8"),
+    "invalid UTF-8 in the name of a key": (
+        lambda request: encoded(request).replace(b'"conditions"', b'"condition\xff"'),
+        400,
+        "body-not-json",
+        "UTF-8",
+    ),
     "UTF-16": (lambda request: json.dumps(request).encode("utf-16"), 400, "body-not-json", "UTF-8"),
     "no members": (lambda _: b"{}", 400, "request-invalid", "hook"),
     "hook missing": (without("hook"), 400, "request-invalid", "hook is missing"),
