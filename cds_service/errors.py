@@ -149,7 +149,7 @@ class HookMismatch(RequestError):
 
 
 class PatientMismatch(RequestError):
-    """An order of the call is about another patient than the call."""
+    """An order or appointment of the call is about another patient than the call."""
 
     slug = "patient-mismatch"
 

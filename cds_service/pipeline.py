@@ -116,7 +116,7 @@ def _consult(
         bookings=bookings,
         caller=caller,
         public_url=parts.public_url,
-        requested=requested_concepts((*received.resources, *request.drafts), parts.terminology),
+        requested=requested_concepts((*received.resources, *request.drafts), request.patient_id, parts.terminology),
         what_if=cache(partial(would_change, assessed.chart.facts, assessed.assessment, knowledge)),
         consult_id=parts.new_id(),
         written=request.written,

@@ -72,5 +72,5 @@ def held_in_chart(
     if service.subject is Subject.APPOINTMENTS:
         held = [r for r in received.resources if _is_request(r) and is_for(r, request.patient_id)]
         ordered = {str(resource.get("id")): resource for resource in held}
-        return drafts, imaging_bookings(request.appointments, ordered, terminology)
+        return drafts, imaging_bookings(request.appointments, request.patient_id, ordered, terminology)
     return drafts, ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,8 @@ from fhir_profiles.shape import damaged_members, readable_code
 from fhir_profiles.terminology import Terminology
 
 Reader = Callable[[Resource, Chart], None]
+LOOKED_INTO: Final = frozenset(READERS) | {"Medication", "Specimen"}
+"""Resource types whose damage matters, also where they are contained in another one."""
 
 
 def read_chart(
@@ -59,11 +62,12 @@ def read_chart(
         reader = READERS.get(kind) if isinstance(kind, str) else None
         if reader is None:
             continue
-        if not _readable(resource, chart):
-            complete = complete and kind not in ("Condition", "Observation")  # what it says is unknown, not absent
-        if not _ours(resource, chart):
+        if not _is_ours(resource, chart):
+            chart.skip(*_anothers(resource))
             complete = complete and kind != "Condition"  # what it hides is unknown, not absent
             continue
+        if not _readable(resource, chart):
+            complete = complete and kind not in ("Condition", "Observation")  # what it says is unknown, not absent
         if kind == "Encounter" and (not encounter_id or text(resource.get("id")) != encounter_id):
             continue
         _read_safely(reader, resource, chart)
@@ -114,9 +118,9 @@ def _damage(chart: Chart, resources: Iterable[Resource]) -> None:
     told = {skipped.source for skipped in chart.skipped.values()}
     for resource in resources:
         known = text(resource.get("resourceType")) in READERS and source(resource) not in told
-        if not known or not _of_interest(resource, chart):
+        if not known or not _is_ours(resource, chart) or not _of_interest(resource, chart):
             continue
-        for path in damaged_members(resource, READERS):
+        for path in damaged_members(resource, LOOKED_INTO):
             chart.skip(resource, f"{path} cannot be read")
             break
 
@@ -152,22 +156,22 @@ def _join(chart: Chart, resources: list[Resource], *, complete: bool, unavailabl
     return replace(chart.settle(unavailable, nen_evidence=True), days_since=days_since)
 
 
-def _ours(resource: Resource, chart: Chart) -> bool:
-    """Whether the resource is about the patient of the call; another patient's data is set aside and said so."""
+def _is_ours(resource: Resource, chart: Chart) -> bool:
+    """Whether the resource is about the patient of the call."""
     if resource.get("resourceType") == "Patient":
-        if text(resource.get("id")) == chart.patient_id:
-            return True
-        chart.skip({"resourceType": "Patient"}, ANOTHER_PATIENT)
-        return False
+        return text(resource.get("id")) == chart.patient_id
     reference = resource.get("subject")
     if reference is None:
         reference = resource.get("patient")
-    if not text(member(reference, "reference")):
-        return True  # the query was for this patient; servers may leave the reference out or give an identifier
-    if is_about(reference, chart.patient_id):
-        return True
-    chart.skip(resource, ABOUT_ANOTHER)
-    return False
+    # The query was for this patient; servers may leave the reference out or give an identifier.
+    return not text(member(reference, "reference")) or is_about(reference, chart.patient_id)
+
+
+def _anothers(resource: Resource) -> tuple[Resource, str]:
+    """How another patient's data is set aside and said so."""
+    if resource.get("resourceType") == "Patient":
+        return {"resourceType": "Patient"}, ANOTHER_PATIENT
+    return resource, ABOUT_ANOTHER
 
 
 def _distinct(resources: Iterable[Resource]) -> list[Resource]:

@@ -157,14 +157,15 @@ def planned_studies(resources: Iterable[Resource], patient_id: str, terminology:
     return frozenset(found.procedure for found in named if found is not None and found.procedure)
 
 
-def requested_concepts(resources: Iterable[Resource], terminology: Terminology) -> frozenset[str]:
-    """Concepts of everything that is drafted or on order, so that nothing is asked for twice."""
+def requested_concepts(resources: Iterable[Resource], patient_id: str, terminology: Terminology) -> frozenset[str]:
+    """Concepts of everything that is drafted or on order for the patient, so that nothing is asked for twice."""
     return frozenset(
         match.concept
         for resource in resources
         if resource.get("resourceType") == "ServiceRequest"
         and status(resource) in _OPEN
         and resource.get("doNotPerform") is not True
+        and is_for(resource, patient_id)
         for match in matches(resource.get("code"), terminology)
     )
 

@@ -54,6 +54,10 @@ def _objects(value: Any) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and all(isinstance(item, dict) for item in value))
 
 
+def _words(value: Any) -> bool:
+    return _word(value) or (isinstance(value, list) and all(map(_word, value)))
+
+
 def _coded(value: Any) -> bool:
     return isinstance(value, str | dict) and (isinstance(value, dict) or _text(value))
 

@@ -6,7 +6,14 @@ from typing import Final
 
 from cds_service.cards import wording
 from cds_service.cards.markdown import escape, reference, section, table
-from cds_service.domain.findings import DraftOrder, OrderAssessment, RatedStudy
+from cds_service.domain.findings import (
+    ABOUT_ANOTHER,
+    ANOTHER_PATIENT,
+    DraftOrder,
+    OrderAssessment,
+    RatedStudy,
+    Skipped,
+)
 from cds_service.domain.terms import LACK_WORDS, NOT_RATED, USUALLY_NOT_APPROPRIATE
 from cds_service.knowledge.model import Knowledge, Row
 from cds_service.protocol.response import Link
@@ -169,9 +176,7 @@ def patient_advice(consultation: Consultation) -> str:
 def data_problems(consultation: Consultation) -> str:
     """Conflicts, unusable resources and inputs that could not be had."""
     lines = [wording.conflict_line(conflict) for conflict in consultation.assessment.conflicts]
-    for skipped in consultation.chart.skipped[:_MOST_PROBLEMS]:
-        about = f" for {wording.fact_name(skipped.fact)}" if skipped.fact else ""
-        lines.append(f"Present but unusable{about}: {reference(skipped.source)}, {skipped.reason}")
+    lines += _unusable(consultation.chart.skipped)
     if consultation.chart.unavailable:
         lacks = consultation.chart.lacks
         keys = ", ".join(
@@ -180,6 +185,25 @@ def data_problems(consultation: Consultation) -> str:
         )
         lines.append(f"Not received in full, so what it holds is unknown and was not read as absent: {keys}")
     return section("About the data", lines)
+
+
+def _unusable(skipped: tuple[Skipped, ...]) -> list[str]:
+    """What was set aside. Resources of another patient are told by kind only: a card names nobody else's record."""
+    foreign = [item for item in skipped if item.reason in (ANOTHER_PATIENT, ABOUT_ANOTHER)]
+    own = [item for item in skipped if item not in foreign]
+    lines = []
+    if foreign:
+        kinds = ", ".join(sorted({item.source.partition("/")[0] for item in foreign}))
+        lines.append(
+            f"Set aside as another patient's, and not read: {len(foreign)} of the resources received ({kinds}). "
+            "The chart may be mixed up."
+        )
+    for item in own[:_MOST_PROBLEMS]:
+        about = f" for {wording.fact_name(item.fact)}" if item.fact else ""
+        lines.append(f"Present but unusable{about}: {reference(item.source)}, {item.reason}")
+    if len(own) > _MOST_PROBLEMS:
+        lines.append(f"And {len(own) - _MOST_PROBLEMS} more that are present but unusable, listed in the assessment")
+    return lines
 
 
 def sources(rules: tuple[str, ...], knowledge: Knowledge) -> str:

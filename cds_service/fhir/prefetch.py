@@ -203,6 +203,8 @@ class _Value:
             return self._read_odd(raw)
         if bundle.resourceType == "Bundle":
             return self._entries(bundle)
+        if not isinstance(bundle.resourceType, str):
+            return self._read_odd(raw)
         state = self._resource(raw)
         return State.ERROR if "OperationOutcome" in self.kinds else state  # instead of data, whatever its severity
 

@@ -9,8 +9,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+_ADDRESS: Final = re.compile(r"https?://[^\s/?#]+\S*")
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 """What a header can carry without being taken for something else."""
+
+_BESIDE: Final = {"scope": str, "expires_in": int, "subject": str}
+"""Members beside the token that a client has to send; nothing is refused for want of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ def read_access(server: object, authorization: object, defects: list[str]) -> Fh
     if not isinstance(server, str) or not server.strip():
         return None
     base = server.strip()
+    if not _ADDRESS.fullmatch(base):
+        defects.append("CH-033 fhirServer is no address")
     if not authorization:
         return FhirAccess(base)
     if not isinstance(authorization, dict):
@@ -50,8 +56,7 @@ def read_access(server: object, authorization: object, defects: list[str]) -> Fh
         if kind is not None and str(kind).lower() != "bearer":
             return FhirAccess(base)
     scope, patient = authorization.get("scope"), authorization.get("patient")
-    if not isinstance(scope, str):
-        defects.append("CH-035 scope")
+    defects += [f"CH-035 {name}" for name, type_ in _BESIDE.items() if type(authorization.get(name)) is not type_]
     return FhirAccess(
         base,
         token.strip(),

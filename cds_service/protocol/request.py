@@ -17,12 +17,14 @@ from cds_service.errors import HookMismatch, InvalidRequest, NotJson
 from cds_service.protocol.authorization import FhirAccess, read_access
 from cds_service.protocol.configuration import read_configuration
 from cds_service.protocol.contexts import CONTEXTS
+from cds_service.protocol.deviations import OLDER_NAMES, deviations, of_extension
 from cds_service.protocol.surrogates import MENDED, UNREADABLE, decode
 from cds_service.protocol.written import drafts_as_written
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NO_BODY = msgspec.Raw(b"")
 _NULL = msgspec.Raw(b"null")
+_HEAD = 64
 _NOT_JSON = "The body is not valid JSON in UTF-8."
 
 
@@ -97,14 +99,14 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         raise InvalidRequest(
             "context is missing or not an object; the hook definition says what it must hold (CH-038)."
         )
-    context = _with_aliases(context)
+    sent, context = context, _with_aliases(context)
     for name in CONTEXTS[hook].required:
         if context.get(name) in (None, ""):
             raise InvalidRequest(f"context.{name} is missing; {hook} requires it.")
-    defects += [f"CH-151 context.{name}" for name in CONTEXTS[hook].expected if not _text(context.get(name))]
     drafts = _resources("draftOrders", context.get("draftOrders"), defects)
-    if hook == "order-sign":
-        defects += _incomplete(drafts)
+    appointments = _resources("appointments", context.get("appointments"), defects)
+    defects += deviations(sent, hook, drafts, appointments)
+    defects += of_extension(envelope.extension)
     return HookRequest(
         hook=hook,
         hook_instance=instance,
@@ -115,7 +117,7 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         written=written,
         selections=_references("selections", context, hook),
         dispatched=_references("dispatchedOrders", context, hook),
-        appointments=_resources("appointments", context.get("appointments"), defects),
+        appointments=appointments,
         prefetch=_prefetch(envelope.prefetch, defects),
         fhir=read_access(envelope.fhirServer, envelope.fhirAuthorization, defects),
         configuration=read_configuration(envelope.extension),
@@ -185,13 +187,9 @@ def _optional_id(value: object, defects: list[str]) -> str | None:
         return None
 
 
-_ALIASES = {"dispatchedOrders": ("dispatched-orders", "order")}
-"""Older names of members that are still sent (CH-159)."""
-
-
 def _with_aliases(context: dict[str, Any]) -> dict[str, Any]:
     """The context with members of older hook versions under their present names."""
-    for name, older in _ALIASES.items():
+    for name, older in OLDER_NAMES.items():
         found = next((context[alias] for alias in older if context.get(alias)), None)
         if name not in context and found is not None:
             context = {**context, name: found if isinstance(found, list) else [found]}
@@ -218,13 +216,6 @@ def _resources(name: str, value: object, defects: list[str]) -> tuple[dict[str, 
     return tuple(resource for resource in found if isinstance(resource, dict))
 
 
-def _incomplete(drafts: tuple[dict[str, Any], ...]) -> list[str]:
-    """Members without which an order that is signed is no order of R4, and cannot be given back with a rating."""
-    orders = [draft for draft in drafts if draft.get("resourceType") == "ServiceRequest"]
-    names = ("id", "status", "intent", "subject")
-    return [f"CH-158 draft order without {name}" for name in names if any(not order.get(name) for order in orders)]
-
-
 def _references(name: str, context: dict[str, Any], hook: str) -> tuple[str, ...]:
     """A list of references, when the hook has one."""
     if name not in CONTEXTS[hook].required:
@@ -239,9 +230,18 @@ def _prefetch(raw: msgspec.Raw, defects: list[str]) -> Mapping[str, msgspec.Raw]
     if raw in (_NO_BODY, _NULL):
         return {}
     try:
-        return _PREFETCH.decode(raw)
+        found = _PREFETCH.decode(raw)
     except UnicodeDecodeError:
         raise NotJson(_NOT_JSON) from None
     except msgspec.ValidationError:
         defects.append("CH-039 prefetch is no object")
         return {}
+    if not all(map(_may_be_resource, found.values())):
+        defects.append("CH-039 a value of prefetch is no resource")
+    return found
+
+
+def _may_be_resource(value: msgspec.Raw) -> bool:
+    """Whether a value begins as an object or null does; the rest of it may be megabytes."""
+    head = bytes(memoryview(value)[:_HEAD]).lstrip()
+    return not head or head.startswith((b"{", b"null"))

@@ -68,7 +68,7 @@ def test_keys_are_fetched_once_and_kept(setting: Setting) -> None:
 
 
 def test_a_stranger_cannot_make_us_fetch(setting: Setting) -> None:
-    """Unknown keys cause one fetch in a time, however many tokens name them."""
+    """CH-136: unknown keys cause one fetch in a time, however many tokens name them."""
     assert setting.enter("one") is None
     setting.at += BETWEEN_FETCHES
     assert {setting.enter(f"unknown-{number}") for number in range(10)} == {"unknown-key"}
@@ -76,7 +76,7 @@ def test_a_stranger_cannot_make_us_fetch(setting: Setting) -> None:
 
 
 def test_a_new_key_is_found(setting: Setting) -> None:
-    """A key that was added is found by the first token that names it, once the set may be asked again."""
+    """CH-136: a key that was added is found by the first token that names it, once the set may be asked again."""
     assert setting.enter("one") is None
     setting.published.publish("/keys", public_jwk("one"), public_jwk("two"))
     assert setting.enter("two") == "unknown-key"
@@ -126,7 +126,7 @@ def test_calls_at_once_share_one_fetch(setting: Setting) -> None:
 
 
 def test_a_given_key_needs_no_network(setting: Setting) -> None:
-    """A key given out of band is used although the client also publishes keys that cannot be read."""
+    """CH-136: a key given out of band is used although the client also publishes keys that cannot be read."""
     setting.clients.give_keys("ehr", read_key_set(key_set(public_jwk("given")), GIVEN).keys)
     setting.published.put("/keys", b"", 500)
     with capture_logs():
@@ -142,7 +142,7 @@ def test_an_address_that_is_taken_away_takes_its_keys(setting: Setting) -> None:
 
 @pytest.mark.parametrize(("skew", "late", "let_in"), [(60, 59, True), (60, 60, False), (0, 0, False), (300, 299, True)])
 def test_clocks_may_differ_by_what_is_set(setting: Setting, skew: int, late: int, let_in: bool) -> None:
-    """A token is accepted until the allowed difference after it expires."""
+    """CH-135: a token is accepted until the allowed difference after it expires."""
     moment = int(setting.at.timestamp())
     token = f"Bearer {sign(claims(setting.client.issuer, URL, iat=moment, exp=moment + 300), 'one')}"
     setting.at += timedelta(seconds=300 + late)
@@ -154,7 +154,7 @@ def test_clocks_may_differ_by_what_is_set(setting: Setting, skew: int, late: int
 
 
 def test_used_tokens_are_forgotten_when_they_cannot_be_used(setting: Setting) -> None:
-    """A used token stays known exactly as long as it would be accepted, and is forgotten after that."""
+    """CH-135: a used token stays known exactly as long as it would be accepted, and is forgotten after that."""
     digest = "d" * 64
     until = START + timedelta(minutes=5)
     assert setting.clients.use_token(digest, until, START)

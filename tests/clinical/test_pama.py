@@ -91,7 +91,7 @@ def test_every_category_has_its_code() -> None:
 
 @pytest.mark.parametrize(("scenario", "procedure"), RATED)
 def test_a_reported_category_is_recorded_with_its_row(scenario: str, procedure: str) -> None:
-    """Each rating of each table: its code, its category, and the row as the criterion that was applied."""
+    """PM-010: each rating of each table: its code, its category, and the row as the criterion that was applied."""
     found = recorded(PATIENTS[scenario], procedure)
     row = KNOWLEDGE.ratings[scenario, procedure]
     assert found == PamaRating(CODES[row.rating], KNOWLEDGE.pama[row.rating].id, row.rating, row.id)
@@ -157,7 +157,7 @@ def test_other_readings_are_read_as_the_assessment_is(case: Case) -> None:
 
 @pytest.mark.parametrize("procedure", sorted(KNOWLEDGE.procedures))
 def test_without_site_or_diagnosis_nothing_is_recorded(procedure: str) -> None:
-    """SCN-12."""
+    """PM-005, SCN-12: neither the one nor the other can be guessed."""
     assert recorded(PATIENTS[INSUFFICIENT], procedure) == PamaRating(
         None, "PAM-06", lacking=("nen_status", "primary_site")
     )
@@ -197,7 +197,9 @@ def test_without_class_equivalence_the_tracer_must_be_stated(agent: str | None, 
 
 @pytest.mark.parametrize("fact", ["prior_treatments", "current_treatments", "curative_resection"])
 def test_a_fact_that_cannot_be_read_is_not_taken_as_absent(fact: str) -> None:
-    """EUS is usually not appropriate for staging and not rated later: with treatment unreadable neither is recorded."""
+    """PM-005: EUS is usually not appropriate for staging and not rated later: with treatment unreadable neither is
+    recorded.
+    """
     damaged = PatientFacts(PANCREAS, skipped=(Skipped("Procedure/1", "no status", fact),), nen_evidence=True)
     assert code(PANCREAS, "eus") == "not-appropriate"
     assert recorded(damaged, "eus") == PamaRating(None, "PAM-06", lacking=(fact,))

@@ -63,7 +63,9 @@ def completed(
 
 
 def test_what_is_lacking_is_asked_for_and_nothing_else() -> None:
-    """What was prefetched, also as null, is not asked for again; an encounter the call does not name is no gap."""
+    """CH-057, CH-075: what was prefetched, also as null, is not asked for again; an encounter the call does not name
+    is no gap.
+    """
     reader = Reader()
     found = completed({"laboratory": None}, reader, FhirAccess(EHR, "t"))
     assert reader.asked == {"conditions": "Condition?patient=p1&_count=1000"}
@@ -119,7 +121,7 @@ def test_what_is_granted_in_part_is_read_and_incomplete() -> None:
     ],
 )
 def test_a_failure_is_an_error_and_a_refusal_an_absence(lack: Lack, state: State) -> None:
-    """What a server never offers is no reason to speak at every signature; what failed just now is."""
+    """CH-072: what a server never offers is no reason to speak at every signature; what failed just now is."""
     found = completed({}, Reader(laboratory=Fetched([], lack)), FhirAccess(EHR, "t"))
     assert (found.states["laboratory"], found.lacks["laboratory"]) == (state, lack)
 
@@ -154,7 +156,7 @@ def test_a_damaged_first_page_stays_damaged() -> None:
     ],
 )
 def test_dispatched_orders_are_read_by_id(reference: str, query: str | None) -> None:
-    """Those on the server of the call; others cannot be read with its token."""
+    """CH-159, CR-008: those on the server of the call; others cannot be read with its token."""
     reader = Reader()
     completed({"conditions": None, "laboratory": None}, reader, FhirAccess(EHR, "t"), dispatched=(reference,))
     assert set(reader.asked) <= {"dispatchedOrders.0"}, "keys are logged and hold no id"
@@ -162,7 +164,7 @@ def test_dispatched_orders_are_read_by_id(reference: str, query: str | None) -> 
 
 
 def test_a_dispatched_order_at_hand_is_not_read() -> None:
-    """It came with the call."""
+    """CH-075: it came with the call."""
     reader = Reader()
     order = {"resourceType": "ServiceRequest", "id": "s1"}
     prefetch = {"conditions": {"resourceType": "Bundle", "entry": [{"resource": order}, {"resource": TUMOUR}]}}

@@ -122,7 +122,7 @@ FAILING: Final = {
 
 @pytest.mark.parametrize("fault", FAILING)
 def test_what_cannot_be_read_is_named_with_its_reason(fault: str, reading: InProcess, faulty: State) -> None:
-    """The call ends within its time, the answer lacks that input only, and the card says which and why."""
+    """CH-074: the call ends within its time, the answer lacks that input only, and the card says which and why."""
     answer, elapsed = timed(reading, call(f"{faulty.url}/{fault}/fhir", reading, "laboratory"))
     assert elapsed < SECONDS + MARGIN
     assert reasons(answer) == {"laboratory": FAILING[fault]}
@@ -134,7 +134,7 @@ def test_what_cannot_be_read_is_named_with_its_reason(fault: str, reading: InPro
 def test_without_what_is_required_the_call_is_refused_with_the_reason(
     fault: str, reading: InProcess, faulty: State
 ) -> None:
-    """CH-061: 412 names what could be had neither way, and why."""
+    """CH-061, CH-046: 412 names what could be had neither way, and why."""
     answer, elapsed = timed(reading, call(f"{faulty.url}/{fault}/fhir", reading, "conditions"))
     assert elapsed < SECONDS + MARGIN
     assert (answer.status, answer.slug()) == (412, "prefetch-missing")
@@ -142,7 +142,7 @@ def test_without_what_is_required_the_call_is_refused_with_the_reason(
 
 
 def test_everything_slow_still_ends_in_time(reading: InProcess, faulty: State) -> None:
-    """One deadline for all reads together, however many there are."""
+    """CH-042: one deadline for all reads together, however many there are."""
     made = call(f"{faulty.url}/slow/fhir", reading)
     answer, elapsed = timed(reading, made | {"prefetch": {"conditions": made["prefetch"]["conditions"]}})
     assert elapsed < SECONDS + MARGIN
@@ -169,6 +169,15 @@ def test_what_a_server_may_do_is_read(kind: str, reading: InProcess, faulty: Sta
     assert reasons(answer) == {}
 
 
+def test_every_read_says_who_asks_for_what(reading: InProcess, faulty: State) -> None:
+    """CH-071: the bearer token and the media type are on every request, also for the pages behind the first."""
+    post(reading, "order-select", call(f"{faulty.url}/endless/fhir", reading, "laboratory"))
+    assert len(faulty.seen) == MAX_PAGES
+    for seen in faulty.seen:
+        assert seen.headers["authorization"] == f"Bearer {TOKEN}"
+        assert seen.headers["accept"] == "application/fhir+json"
+
+
 def test_a_long_pause_is_not_waited_for(reading: InProcess, faulty: State) -> None:
     """A server that asks for an hour is not asked again, and the call goes on at once."""
     _, elapsed = timed(reading, call(f"{faulty.url}/busy-an-hour/fhir", reading, "laboratory"))
@@ -184,7 +193,7 @@ def test_a_named_pause_is_kept(reading: InProcess, faulty: State) -> None:
 
 
 def test_pages_read_before_the_end_are_used(reading: InProcess, faulty: State) -> None:
-    """An endless list is read up to the limit."""
+    """CH-059: an endless list is read up to the limit."""
     timed(reading, call(f"{faulty.url}/endless/fhir", reading, "laboratory"))
     assert len(faulty.seen) == MAX_PAGES
 
@@ -238,7 +247,7 @@ def test_an_id_cannot_leave_the_base_path(identifier: str, reading: InProcess, f
 
 @pytest.mark.parametrize("fault", ["huge-length", "huge-chunks", "gzip-bomb", "endless"])
 def test_memory_stays_bounded(fault: str, reading: InProcess, faulty: State) -> None:
-    """Two gigabytes, packed or not, take no more memory than the limit on bytes allows."""
+    """CH-074: two gigabytes, packed or not, take no more memory than the limit on bytes allows."""
     body = call(f"{faulty.url}/{fault}/fhir", reading, "laboratory", "imagingResults", "examinations")
     tracemalloc.start()
     try:

@@ -69,7 +69,7 @@ def found_at(*addresses: str) -> LookUp:
     ],
 )
 def test_what_is_no_base_url_is_not_read(url: str) -> None:
-    """Only a plain address can be compared with the list."""
+    """CH-033: only a plain address can be compared with the list."""
     assert policy(any_loopback=True).admit(FhirAccess(url, "t")) is Lack.SERVER_NOT_ALLOWED
 
 
@@ -92,7 +92,7 @@ def test_spellings_of_a_listed_server_are_allowed(url: str) -> None:
     ],
 )
 def test_another_server_is_not(url: str) -> None:
-    """The list holds whole base URLs."""
+    """CH-074: the list holds whole base URLs."""
     assert policy(servers=EHR).admit(FhirAccess(url, "t")) is Lack.SERVER_NOT_ALLOWED
 
 
@@ -133,7 +133,7 @@ def test_an_open_server_needs_no_token_and_others_do() -> None:
     ],
 )
 def test_addresses_that_are_not_public_are_refused(address: str) -> None:
-    """The cloud's metadata, this machine and the networks behind it are out of reach, in every spelling."""
+    """CH-074: the cloud's metadata, this machine and the networks behind it are out of reach, in every spelling."""
     listed = policy(servers=EHR)
     assert not listed.check(base(EHR), [address])
     assert not listed.check(base(EHR), ["93.184.215.14", address])
@@ -374,7 +374,7 @@ def test_a_silent_server_behind_tls_is_left_in_time(stage: str, tmp_path: Path) 
 
 
 def test_a_client_with_servers_of_its_own_has_no_others() -> None:
-    """Its calls are answered from its servers; those of the service as a whole are for clients without."""
+    """CH-074: its calls are answered from its servers; those of the service as a whole are for clients without."""
     listed = (
         ("https://one.example.org/r4", "t"),
         ("https://two.example.org/r4", "t"),

@@ -51,7 +51,7 @@ def test_a_key_that_is_absent_is_unknown() -> None:
 
 
 def test_null_is_an_empty_result() -> None:
-    """The client looked, and there is nothing."""
+    """CH-057: the client looked, and there is nothing."""
     expect(received(None), State.COMPLETE)
 
 
@@ -66,12 +66,12 @@ def test_null_is_an_empty_result() -> None:
     ],
 )
 def test_a_bundle_without_entries_is_an_empty_result(value: dict[str, Any]) -> None:
-    """A search without hits says the same as null."""
+    """CH-057: a search without hits says the same as null."""
     expect(received(value), State.COMPLETE)
 
 
 def test_a_searchset_holds_the_hits() -> None:
-    """In the order sent."""
+    """CH-057: in the order sent."""
     expect(received(bundle(TUMOUR, SYNDROME)), State.COMPLETE, TUMOUR, SYNDROME)
 
 
@@ -91,7 +91,7 @@ def test_a_remark_of_the_server_among_the_hits_is_no_failure(severity: str) -> N
 
 
 def test_a_collection_is_as_good_as_a_searchset() -> None:
-    """Seen in the wild."""
+    """CH-057: seen in the wild."""
     expect(received(bundle(TUMOUR, type="collection")), State.COMPLETE, TUMOUR)
 
 
@@ -102,7 +102,7 @@ def test_the_type_of_a_bundle_does_not_matter(kind: object) -> None:
 
 
 def test_a_single_resource_where_a_search_was_asked_is_one_hit() -> None:
-    """A deviation without harm while the type fits."""
+    """CH-057: a deviation without harm while the type fits."""
     expect(received(TUMOUR), State.COMPLETE, TUMOUR)
 
 
@@ -120,14 +120,14 @@ def test_a_single_resource_of_another_type_is_no_answer_to_the_search(value: dic
 
 
 def test_a_bundle_of_other_types_only_is_no_answer_to_the_search() -> None:
-    """Hits of a search for Conditions are Conditions: the result of another query says nothing about them."""
+    """CH-060: hits of a search for Conditions are Conditions: the result of another query says nothing about them."""
     found = received(bundle({"resourceType": "Observation", "id": "o1"}, PERSON))
     assert found.unavailable == ("conditions",)
 
 
 @pytest.mark.parametrize("severity", ["fatal", "error"])
 def test_an_outcome_that_reports_an_error_is_no_data(severity: str) -> None:
-    """The client met an error; what the data would be is unknown."""
+    """CH-057: the client met an error; what the data would be is unknown."""
     expect(received(outcome(severity)), State.ERROR)
 
 
@@ -151,7 +151,7 @@ def test_an_error_among_the_hits_makes_the_key_unavailable() -> None:
 
 
 def test_a_key_never_asked_for_is_ignored() -> None:
-    """Also when it holds an error or something damaged."""
+    """CH-057: also when it holds an error or something damaged."""
     raw = {
         "other": msgspec.Raw(json.dumps(FAILED).encode()),
         "more": msgspec.Raw(b'"\xff'),
@@ -196,7 +196,7 @@ def test_an_entry_without_resource_is_passed_over() -> None:
 
 @pytest.mark.parametrize("value", [7, 1.5, "", "x", True, [], [TUMOUR], {}, {"id": "c1"}, {"resourceType": None}])
 def test_a_value_that_is_no_resource_is_never_an_empty_result(value: object) -> None:
-    """CH-058: it says nothing, so the data are unknown."""
+    """CH-058, CH-039: it says nothing, so the data are unknown."""
     found = received(value)
     assert found.unavailable == ("conditions",)
     assert found.skipped

@@ -119,7 +119,7 @@ def first_pages(made: Call, server: str, advertised: Mapping[str, str], count: i
 def test_first_pages_are_completed(
     slug: str, reading: InProcess, advertised_here: dict[str, dict[str, str]], fhir_server: str
 ) -> None:
-    """CH-059: where only first pages came, the others are read with the token."""
+    """CH-059, CH-188: where only first pages came, the others are read with the token."""
     hook = "order-select"
     full = call(slug, hook, "", advertised_here, fhir_server)
     expected = post(reading, hook, full)
@@ -146,7 +146,7 @@ def test_a_chart_of_thousands_is_read_to_the_end(
 def test_a_first_page_without_the_right_to_read_is_incomplete(
     reading: InProcess, advertised_here: dict[str, dict[str, str]], fhir_server: str
 ) -> None:
-    """What is behind the first page stays unknown, and the answer says so."""
+    """CH-059, CH-188: what is behind the first page stays unknown, and the answer says so."""
     hook = "order-select"
     made = call("incidental-tail-lesion", hook, LARGE, advertised_here, fhir_server)
     first_pages(made, fhir_server, advertised_here[hook], 500)
@@ -210,7 +210,7 @@ def test_an_error_that_stays_is_not(
 def test_only_what_is_granted_is_asked_for(
     scope: str, reading: InProcess, advertised_here: dict[str, dict[str, str]], fhir_server: str
 ) -> None:
-    """CH-072: both spellings of scopes are understood; what they leave out is named and not asked for."""
+    """CH-072, CH-186: both spellings of scopes are understood; what they leave out is named and not asked for."""
     hook = "order-select"
     made = call("incidental-tail-lesion", hook, "", advertised_here, fhir_server)
     made |= {"prefetch": {}, "fhirAuthorization": authorization(scope)}
@@ -256,7 +256,7 @@ def test_a_dispatched_order_that_is_nowhere_is_refused(
 def test_a_dispatched_order_alone_is_read_by_id(
     reading: InProcess, advertised_here: dict[str, dict[str, str]], fhir_server: str
 ) -> None:
-    """Planned services that cannot be had do not stand in the way when the order itself can be read."""
+    """CR-008: planned services that cannot be had do not stand in the way when the order itself can be read."""
     full = call("incidental-tail-lesion", "order-dispatch", DISPATCHED, advertised_here, fhir_server)
     made = copy.deepcopy(full)
     made["prefetch"]["plannedServices"] = failed("forbidden")

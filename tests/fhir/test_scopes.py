@@ -48,7 +48,7 @@ _CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
     ],
 )
 def test_scopes(scope: str | None, query: str, grant: Grant) -> None:
-    """Type, interaction and narrowing of each syntax."""
+    """CH-072, CH-186: type, interaction and narrowing of each syntax."""
     assert granted(scope, query) is grant
 
 

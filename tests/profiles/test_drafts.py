@@ -144,7 +144,9 @@ def coded(procedure: str, writing: OrderWriting) -> list[Resource]:
 
 
 def test_a_study_of_two_cpt_codes_is_two_orders_under_one_requisition() -> None:
-    """The site prefers CPT: each order holds one code, both the same requisition, and together they are the study."""
+    """CH-095: the site prefers CPT: each order holds one code, both the same requisition, and together they are the
+    study.
+    """
     pair = coded("mri-abd-pel-wwo", OrderWriting(("cpt", "loinc")))
     assert [order["code"]["coding"][0]["code"] for order in pair] == ["74183", "72197"]
     assert len({str(order["requisition"]) for order in pair}) == 1
@@ -399,13 +401,15 @@ def test_a_test_is_ordered_with_its_preferred_code_and_what_the_draft_says(fact:
 
 
 def test_a_test_that_is_on_order_is_known_by_its_concept() -> None:
-    """What is drafted or active is on order, whatever its code; what was revoked or forbidden is not."""
+    """What is drafted or active for the patient is on order, whatever its code; revoked or forbidden is not."""
     creatinine, egfr = coding("@loinc|2160-0"), coding("@loinc|98979-8")
     on_order: list[Resource] = [
         {"resourceType": "ServiceRequest", "status": "active", "code": {"coding": [creatinine]}},
         {"resourceType": "ServiceRequest", "status": "revoked", "code": {"coding": [egfr]}},
         {"resourceType": "ServiceRequest", "status": "active", "doNotPerform": True, "code": {"coding": [egfr]}},
     ]
-    found = requested_concepts(on_order, TERMS)
+    somebody_else: Resource = {"subject": {"reference": "Patient/somebody-else"}, "status": "active"}
+    on_order.append({"resourceType": "ServiceRequest", **somebody_else, "code": {"coding": [egfr]}})
+    found = requested_concepts(on_order, PATIENT, TERMS)
     assert found == {"creatinine"}
     assert not ANSWERED_BY["egfr"].concepts.isdisjoint(found)

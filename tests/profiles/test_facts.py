@@ -337,7 +337,9 @@ def _unusable(fact: str, given: Resource, damage: Damage, word: str) -> None:
 @pytest.mark.parametrize("kind", list(VOID))
 @pytest.mark.parametrize("study", list(STANDARD))
 def test_void_observations_are_unknown_and_told(study: str, kind: str) -> None:
-    """An Observation taken back, without a value or from the future gives no fact, and the reason is reported."""
+    """CH-060: an Observation taken back, without a value or from the future gives no fact, and the
+    reason is reported.
+    """
     _unusable(*STANDARD[study], *VOID[kind])
 
 

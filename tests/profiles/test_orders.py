@@ -693,7 +693,7 @@ def booked(*orders: Resource, **members: Any) -> tuple[Booking, ...]:
     """The imaging among one proposed appointment, in a chart with these orders."""
     given: Resource = {"id": "a1", "status": "proposed", "start": "2026-12-01T09:00:00Z"} | members
     chart = {item["id"]: item for item in orders}
-    return imaging_bookings([{"resourceType": "Appointment", **expand(given)}], chart, TERMS)
+    return imaging_bookings([{"resourceType": "Appointment", **expand(given)}], "p1", chart, TERMS)
 
 
 @pytest.mark.parametrize(
@@ -756,3 +756,20 @@ def test_an_appointment_begins_on_a_known_day(when: Resource, starts: date | Non
 def test_other_appointments_are_left_alone(members: Resource) -> None:
     """Cancelled ones, other services, and damage."""
     assert booked(order("@loinc|36813-4"), **members) == ()
+
+
+def actor(reference: str) -> Resource:
+    """A participant of an appointment."""
+    return {"actor": {"reference": reference}, "status": "tentative"}
+
+
+def test_an_appointment_for_another_patient_is_refused() -> None:
+    """CH-076: an imaging appointment that names patients, but not the one of the call, is about somebody else."""
+    imaging: Resource = {"serviceType": ["@loinc|36813-4"]}
+    others = [actor("Location/ct"), actor("https://ehr.example.org/fhir/Patient/p2")]
+    with pytest.raises(PatientMismatch) as error:
+        booked(**imaging, participant=others)
+    assert "p2" not in str(error.value)
+    assert booked(serviceType=[{"text": "Physiotherapy"}], participant=others) == ()
+    for participant in ([], [actor("Location/ct")], [*others, actor("Patient/p1")], ["x", {"actor": 7}]):
+        assert booked(**imaging, participant=participant)

@@ -75,7 +75,9 @@ def test_any_json_may_stand_under_any_key(local: InProcess, call: Json, keys: li
 @steady(200)
 @given(call=spoilt_calls())
 def test_any_member_of_any_resource_may_be_wrong(local: InProcess, call: Json) -> None:
-    """A member that is missing or of another type is never a failure of ours, in the chart as in the drafts."""
+    """CH-048.500: a member that is missing or of another type is never a failure of ours, in the chart as in the
+    drafts.
+    """
     assert_answered_or_refused(post(local, call["hook"], call), call)
 
 
@@ -279,7 +281,7 @@ def story() -> Json:
 @steady(40)
 @given(text=hostile_texts)
 def test_text_of_the_record_stays_text(local: InProcess, say: Callable[[Json, str], None], text: str) -> None:
-    """Markup, HTML, links and control characters are shown as what they are: bare words would look the same."""
+    """CH-085: markup, HTML, links and control characters are shown as what they are: bare words would look the same."""
     details = []
     for words in (text, normal_text(text)):
         call = story()

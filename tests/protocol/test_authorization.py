@@ -25,7 +25,7 @@ def test_without_a_server_there_is_no_access(server: object) -> None:
 
 
 def test_the_access_of_a_correct_call() -> None:
-    """Server, token, scope and the patient the token is for; no defect."""
+    """CH-035: server, token, scope and the patient the token is for; no defect."""
     defects: list[str] = []
     found = read_access(EHR, GIVEN | {"patient": "Patient/p1"}, defects)
     assert found == FhirAccess(EHR, "abc.def-123", "patient/*.rs", "p1")
@@ -56,7 +56,7 @@ def test_a_server_alone_grants_no_token(given: object) -> None:
     ],
 )
 def test_deviations_are_defects_and_never_an_error(given: Any, usable: bool) -> None:
-    """A token that cannot be sent as it is counts as none."""
+    """CH-035: a token that cannot be sent as it is counts as none."""
     defects: list[str] = []
     found = read_access(EHR, given, defects)
     assert found is not None

@@ -59,7 +59,7 @@ def test_what_is_said_is_read() -> None:
     ],
 )
 def test_every_spelling_of_a_moment_in_utc_is_read(given: str, read: datetime) -> None:
-    """RFC 3339 in UTC, with or without fractions, small letters and leap seconds."""
+    """CH-126: RFC 3339 in UTC, with or without fractions, small letters and leap seconds."""
     (entry,) = parse(OVERRIDDEN | {"outcomeTimestamp": given})
     assert entry.at == read
 

@@ -125,13 +125,13 @@ def test_what_is_no_call_is_refused(body: bytes, error: type[RequestError]) -> N
     ],
 )
 def test_a_patient_is_named_by_id_or_reference(given: str, found: str) -> None:
-    """CH-034: references where a bare id belongs, and ids of any length."""
+    """CH-034, CH-152: references where a bare id belongs, and ids of any length."""
     assert parsed(call(patientId=given)).patient_id == found
 
 
 @pytest.mark.parametrize("given", [None, "", " ", 7, True, [], {}, ["p1"], {"id": "p1"}, "Group/p1", "Patient/", "a/b"])
 def test_a_patient_that_cannot_be_told_is_a_reason_to_refuse(given: object) -> None:
-    """Never guess whom a call is about."""
+    """CH-152: never guess whom a call is about."""
     with pytest.raises(InvalidRequest, match=r"context\.patientId"):
         parsed(call(patientId=given))
 
@@ -162,14 +162,23 @@ def test_an_encounter_is_read_when_it_is_one(given: object, found: str | None) -
         ({"userId": ""}, "CH-151"),
         ({"patientId": "Patient/p1"}, "CH-152"),
         ({"encounterId": "Encounter/e1"}, "CH-152"),
-        ({"draftOrders": {"resourceType": "Bundle", "entry": []}}, "CH-153"),
-        ({"draftOrders": [ORDER]}, "CH-15"),
+        ({"userId": "1"}, "CH-151"),
+        ({"encounterId": None}, "CH-005"),
+        ({"draftOrders": {"resourceType": "Bundle", "entry": [{"resource": ORDER}]}}, "CH-153"),
+        ({"draftOrders": [ORDER]}, "CH-153"),
+        ({"selections": ["o1"]}, "CH-156 selections hold a bare id"),
+        ({"selections": ["ServiceRequest/o1", "ServiceRequest/o2"]}, "CH-156 a selection names no draft"),
+        ({"draftOrders": BOTH | {"entry": [{"resource": ORDER | {"status": "active"}}]}}, "CH-157"),
         ({"prefetch": []}, "CH-039"),
         ({"prefetch": "x"}, "CH-039"),
+        ({"prefetch": {"patient": [], "conditions": None}}, "CH-039"),
+        ({"fhirServer": "the EHR"}, "CH-033"),
+        ({"extension": {}}, "CH-005"),
+        ({"extension": "x"}, "CH-110"),
     ],
 )
 def test_a_deviation_is_noted_by_its_number(given: dict[str, Any], defect: str) -> None:
-    """So that a client's maker can be told what to mend."""
+    """CH-034, CH-153: so that a client's maker can be told what to mend."""
     defects = parsed(call(**given)).defects
     assert len(defects) == 1
     assert defects[0].startswith(defect)
@@ -258,6 +267,6 @@ def test_a_token_comes_with_its_server(members: dict[str, Any], admitted: bool) 
 
 def test_members_nobody_knows_are_ignored() -> None:
     """CH-007: newer versions add some."""
-    body = call() | {"org.example.new": {"deep": [{}]}, "extension": "whatever"}
+    body = call() | {"org.example.new": {"deep": [{}]}, "extension": {"org.example.new": 1}}
     body["context"]["org.example.new"] = None
     assert parsed(body) == parsed(call())

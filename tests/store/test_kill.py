@@ -178,7 +178,7 @@ def assert_nothing_is_lost(url: str, told: Told) -> None:
 
 
 def test_killed_workers_lose_nothing(url: str, tmp_path: Path) -> None:
-    """Workers and at last the whole server are killed with signal 9 while clients call and report."""
+    """CR-011: workers and at last the whole server are killed with signal 9 while clients call and report."""
     with serving(url, tmp_path) as (base, server):
 
         def kill_a_worker(chance: random.Random) -> None:

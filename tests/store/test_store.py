@@ -310,7 +310,7 @@ def test_a_reader_does_not_wait_for_a_writer(store: SqlStore) -> None:
 
 
 def test_a_consult_holds_no_patient_data() -> None:
-    """No column of a consult or card could hold a resource, a name or an identifier of a patient."""
+    """CR-011: no column of a consult or card could hold a resource, a name or an identifier of a patient."""
     assert {column.name for column in consult.columns} == {
         "id",
         "answered_at",
@@ -342,7 +342,7 @@ def test_a_consult_holds_no_patient_data() -> None:
 
 
 def test_the_same_feedback_twice_is_kept_once(store: SqlStore) -> None:
-    """In one batch or in two, with other words or received later: what says the same is one row, the first."""
+    """CH-127: in one batch or in two, with other words or received later: what says the same is one row, the first."""
     again = replace(FEEDBACK, received_at=FEEDBACK.received_at + timedelta(hours=1), comment="other words")
     store.keep_feedback((FEEDBACK, FEEDBACK))
     store.keep_feedback((again,))

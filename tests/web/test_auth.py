@@ -387,7 +387,7 @@ def bare(world: World) -> Got:
 
 
 def test_the_refusal_says_nothing(bare: Got) -> None:
-    """No body, no reason, no type of body; only that a bearer token is wanted."""
+    """CH-008, CH-137: no body, no reason, no type of body; only that a bearer token is wanted."""
     assert (bare.status, bare.body, bare.header("Content-Length")) == (401, b"", "0")
     assert bare.header("WWW-Authenticate") == "Bearer"
     assert bare.header("Content-Type") is None
@@ -395,7 +395,9 @@ def test_the_refusal_says_nothing(bare: Got) -> None:
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_attacks_get_the_same_bare_refusal(world: World, bare: Got, name: str) -> None:
-    """Whatever is wrong with the token, the answer is to the byte that to no token; the log knows the reason."""
+    """CH-048.401, CH-132, CH-133, CH-134: whatever is wrong with the token, the answer is to the byte that to no
+    token; the log knows the reason.
+    """
     reason, make = ATTACKS[name]
     header = make(world) if make.__code__.co_argcount else make()
     with capture_logs() as lines:
@@ -430,7 +432,7 @@ PATHS: Final = (
 
 @pytest.mark.parametrize(("method", "path"), PATHS, ids=[f"{method} {path}" for method, path in PATHS])
 def test_everything_under_the_path_is_protected(world: World, bare: Got, method: str, path: str) -> None:
-    """Discovery, services, feedback and what does not exist look the same from outside."""
+    """CH-023, CH-130, CH-131: discovery, services, feedback and what does not exist look the same from outside."""
     body = b'{"hook": "order-sign"}' if method == "POST" else b""
     assert world.ask(method=method, path=path, body=body).lasting() == bare.lasting()
 
@@ -477,7 +479,7 @@ GOOD: Final[dict[str, Callable[..., str]]] = {
 
 @pytest.mark.parametrize("name", GOOD)
 def test_good_tokens_pass(world: World, name: str) -> None:
-    """A client with a good token gets the discovery document."""
+    """CH-023, CH-132, CH-133, CH-134: a client with a good token gets the discovery document."""
     make = GOOD[name]
     got = world.ask(make(world) if make.__code__.co_argcount else make())
     assert got.status == 200
@@ -486,7 +488,7 @@ def test_good_tokens_pass(world: World, name: str) -> None:
 
 
 def test_a_token_opens_one_door_once(world: World, bare: Got) -> None:
-    """The second use of a token is refused as any other bad token, also when only its jti is the same."""
+    """CH-135: the second use of a token is refused as any other bad token, also when only its jti is the same."""
     one = said()
     assert world.ask(bearer(sign(one, "es"))).status == 200
     with capture_logs() as lines:
@@ -504,7 +506,7 @@ def test_a_refused_token_is_not_used_up(world: World) -> None:
 
 
 def test_a_call_is_answered_as_in_the_demo(world: World, advertised: dict[str, dict[str, str]]) -> None:
-    """A service called with a token for its address answers; discovery says how to ask."""
+    """CH-131: a service called with a token for its address answers; discovery says how to ask."""
     request = synthetic_request("incidental-tail-lesion", "order-sign", advertised)
     path = "/cds-services/pnet-order-sign"
     header = token(aud=f"{PUBLIC}{path}")
@@ -516,7 +518,7 @@ def test_a_call_is_answered_as_in_the_demo(world: World, advertised: dict[str, d
 
 
 def test_a_token_for_feedback_is_for_feedback(world: World, bare: Got) -> None:
-    """The address of the feedback endpoint is its own audience; what lies behind it is not looked at before."""
+    """CH-131: the address of the feedback endpoint is its own audience; what lies behind it is not looked at before."""
     path = "/cds-services/pnet-order-sign/feedback"
     wrong = token(aud=f"{PUBLIC}/cds-services/pnet-order-sign")
     assert world.ask(wrong, method="POST", path=path, body=b"{}").lasting() == bare.lasting()
@@ -554,7 +556,9 @@ def test_a_client_that_is_disabled_is_a_stranger(world: World, bare: Got) -> Non
 
 
 def test_keys_rotate_under_running_calls(world: World, bare: Got) -> None:
-    """A new key in the published set is found by itself; a key that is no longer there is refused after the change."""
+    """CH-136: a new key in the published set is found by itself; a key that is no longer there is refused after the
+    change.
+    """
     jku = world.published.publish("/turning", public_jwk("old"))
     turning = Client("turning", "https://turning.example.org", jkus=(jku,))
     world.clients.add(turning)
@@ -571,7 +575,9 @@ def test_keys_rotate_under_running_calls(world: World, bare: Got) -> None:
 
 
 def test_a_client_is_kept_to_its_services(world: World) -> None:
-    """A service the client is not registered for is refused with 403 and a reason; discovery and its own are not."""
+    """CH-048.403: a service the client is not registered for is refused with 403 and a reason; discovery and its own
+    are not.
+    """
     other = "/cds-services/pnet-order-sign"
     got = world.ask(bearer(sign(claims(LIMITED, PUBLIC + other), "lim")), method="POST", path=other, body=b"{}")
     assert got.status == 403
@@ -586,7 +592,7 @@ def test_a_client_is_kept_to_its_services(world: World) -> None:
 
 
 def test_the_log_holds_no_token(world: World) -> None:
-    """Neither a refused nor an accepted token, nor a part of it, is logged; issuer and reason are enough."""
+    """CH-137: neither a refused nor an accepted token, nor a part of it, is logged; issuer and reason are enough."""
     good, bad = fresh(), tampered()
     with capture_logs() as lines:
         world.ask(good)
@@ -597,7 +603,7 @@ def test_the_log_holds_no_token(world: World) -> None:
 
 
 def test_nothing_of_a_token_is_stored(world: World, tmp_path: Path) -> None:
-    """The store keeps a digest of issuer and jti until the token expires, and nothing else of a token."""
+    """CH-137: the store keeps a digest of issuer and jti until the token expires, and nothing else of a token."""
     one = said(jti="remember-me-not")
     assert world.ask(bearer(sign(one, "es"))).status == 200
     database = Path(str(world.clients.engine.url.database))

@@ -213,7 +213,7 @@ REFUSED: dict[str, tuple[Change, int, str, str]] = {
 def test_a_call_that_cannot_be_answered_is_refused_with_advice(
     case: str, live: OverHttp, request_body: Request
 ) -> None:
-    """CH-046, CH-047: the status and slug of the rule broken, and a message that says what to send."""
+    """CH-046, CH-047, CH-008, CH-185: the status and slug of the rule broken, and a message that says what to send."""
     change, status, slug, advice = REFUSED[case]
     answer = post(live, "order-select", changed(request_body, change))
     message = assert_error(answer, status, slug)
@@ -223,7 +223,7 @@ def test_a_call_that_cannot_be_answered_is_refused_with_advice(
 
 @pytest.mark.parametrize("name", ["clinicalStatus", "verificationStatus"])
 def test_a_chart_of_an_older_fhir_version_is_refused(name: str, live: OverHttp, request_body: Request) -> None:
-    """Conditions whose status is a plain string are STU3 or DSTU2 and would be misread with confidence."""
+    """CH-150: Conditions whose status is a plain string are STU3 or DSTU2 and would be misread with confidence."""
     for entry in entries(request_body, "conditions"):
         entry["resource"][name] = "active"
     message = assert_error(post(live, "order-select", request_body), 400, "fhir-version-unsupported")
@@ -235,7 +235,7 @@ def test_a_chart_of_an_older_fhir_version_is_refused(name: str, live: OverHttp, 
     ["text/plain", "text/html", "application/xml", "application/fhir+xml", "application/x-www-form-urlencoded"],
 )
 def test_another_media_type_is_refused(media_type: str, live: OverHttp, request_body: Request) -> None:
-    """415, with the one to use."""
+    """CH-048.415: 415, with the one to use."""
     message = assert_error(post(live, "order-select", request_body, media_type), 415, "media-type-unsupported")
     assert JSON in message
 
@@ -252,12 +252,12 @@ def test_another_media_type_is_refused(media_type: str, live: OverHttp, request_
     ],
 )
 def test_json_under_another_name_is_accepted(media_type: str | None, live: OverHttp, request_body: Request) -> None:
-    """Lenient about the label, since the content decides."""
+    """CH-048.415: lenient about the label, since the content decides."""
     assert_valid_response(post(live, "order-select", request_body, media_type), request_body)
 
 
 def test_a_body_above_the_limit_is_refused(live_with_small_limit: OverHttp, request_body: Request) -> None:
-    """413, naming the setting that would allow it."""
+    """CH-048.413: 413, naming the setting that would allow it."""
     answer = post(live_with_small_limit, "order-select", request_body)
     message = assert_error(answer, 413, "body-too-large")
     assert "PNET_CDS_MAX_BODY_BYTES" in message
@@ -271,7 +271,7 @@ def pieces(body: bytes) -> Iterator[bytes]:
 
 
 def test_a_body_in_chunks_counts_against_the_limit(live_with_small_limit: OverHttp, request_body: Request) -> None:
-    """Leaving out the length is no way around the limit."""
+    """CH-048.413: leaving out the length is no way around the limit."""
     body = pieces(encoded(request_body))
     answer = live_with_small_limit.request("POST", "/cds-services/pnet-order-select", body)
     assert_error(answer, 413, "body-too-large")
@@ -286,7 +286,7 @@ def test_a_body_in_chunks_is_read(live: OverHttp, request_body: Request) -> None
 
 @pytest.mark.parametrize("service", ["no-such-service", "pnet-order-select/", "PNET-ORDER-SELECT"])
 def test_an_unknown_service_is_not_found(service: str, live: OverHttp, request_body: Request) -> None:
-    """404, pointing to discovery."""
+    """CH-048.404: 404, pointing to discovery."""
     answer = live.request("POST", f"/cds-services/{service}", encoded(request_body))
     assert answer.status == 404
     assert answer.json()["resourceType"] == "OperationOutcome"
@@ -296,7 +296,7 @@ def test_an_unknown_service_is_not_found(service: str, live: OverHttp, request_b
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 def test_a_service_is_called_by_post_only(method: str, live: OverHttp) -> None:
-    """405 with Allow, and a message that names the method to use."""
+    """CH-030, CH-048.405: 405 with Allow, and a message that names the method to use."""
     answer = live.request(method, "/cds-services/pnet-order-select")
     message = assert_error(answer, 405, "http-405")
     assert "POST" in answer.headers["Allow"]
@@ -304,7 +304,7 @@ def test_a_service_is_called_by_post_only(method: str, live: OverHttp) -> None:
 
 
 def test_discovery_is_read_by_get_only(live: OverHttp) -> None:
-    """405 with Allow."""
+    """CH-048.405: 405 with Allow."""
     answer = live.request("POST", "/cds-services", b"{}")
     assert answer.status == 405
     assert "GET" in answer.headers["Allow"]
@@ -425,7 +425,9 @@ def foreign_chart(reference: str) -> list[dict[str, Any]]:
     ],
 )
 def test_another_patients_data_is_set_aside_and_reported(reference: str, live: OverHttp, request_body: Request) -> None:
-    """CH-076: it changes nothing in the answer but that no rating may be stored unseen; every piece of it is named."""
+    """CH-076, CH-060: it changes nothing in the answer but that no rating may be stored unseen; every piece of it is
+    named.
+    """
     clean = post(live, "order-select", request_body)
     foreign = foreign_chart(reference)
     for key in ("conditions", "laboratory", "allergies"):
@@ -441,7 +443,9 @@ def test_another_patients_data_is_set_aside_and_reported(reference: str, live: O
     expected = {f"{resource['resourceType']}/{resource['id']}" for resource in foreign}
     assert expected - reported <= {f"Patient/{OTHER_PATIENT}"}
     assert "Patient" in reported
-    assert [card["summary"] for card in answer.json()["cards"]] == [card["summary"] for card in clean.json()["cards"]]
+    cards = answer.json()["cards"]
+    assert [card["summary"] for card in cards] == [card["summary"] for card in clean.json()["cards"]]
+    assert "foreign-" not in str(cards), "a card names kinds of resources only"
 
 
 def test_another_patient_under_the_patient_key_is_set_aside(live: OverHttp, request_body: Request) -> None:
@@ -519,7 +523,7 @@ def test_an_optional_key_that_failed_is_named(
 
 @pytest.mark.parametrize("key", ["laboratory", "allergies", "devices", "procedures"])
 def test_an_optional_key_left_out_is_named(key: str, live: OverHttp, request_body: Request) -> None:
-    """Not asked is not the same as not there."""
+    """CH-049, CR-010: not asked is not the same as not there."""
     del request_body["prefetch"][key]
     body = assert_valid_response(post(live, "order-select", request_body), request_body)
     assert body["extension"][ASSESSMENT]["unavailable"] == [key]
@@ -527,7 +531,7 @@ def test_an_optional_key_left_out_is_named(key: str, live: OverHttp, request_bod
 
 @pytest.mark.parametrize("hook", ["patient-view", "order-select", "order-sign"])
 def test_nulls_throughout_mean_that_there_is_nothing(hook: str, live: OverHttp, advertised: Advertised) -> None:
-    """CH-057: the client looked and found nothing, which is no reason to refuse and nothing to speak about."""
+    """CH-057, CH-006: the client looked and found nothing, which is no reason to refuse and nothing to speak about."""
     request = synthetic_request(SLUG, hook, advertised)
     request["prefetch"] = dict.fromkeys(advertised[hook])
     for draft in drafts(request):
@@ -824,6 +828,7 @@ TOLERATED: dict[str, Change] = {
     "fhirServer empty": with_value("", "fhirServer"),
     "fhirAuthorization null": with_value(None, "fhirAuthorization"),
     "fhirAuthorization empty": with_value({}, "fhirAuthorization"),
+    "fhirAuthorization a string": lambda request: request.update(fhirServer=EHR, fhirAuthorization="secret"),
     "extension null": with_value(None, "extension"),
     "extension empty": with_value({}, "extension"),
     "extension a list": with_value([], "extension"),
@@ -833,6 +838,9 @@ TOLERATED: dict[str, Change] = {
     ),
     "a draft sent twice": lambda request: request["context"]["draftOrders"]["entry"].extend(
         copy.deepcopy(request["context"]["draftOrders"]["entry"])
+    ),
+    "an entry of the drafts without resource": lambda request: request["context"]["draftOrders"]["entry"].append(
+        {"fullUrl": "urn:uuid:0d1f5c9e-7a43-4d4e-9a55-6b1c2d3e4f50"}
     ),
     "coding without content": lambda request: drafts(request)[0]["code"].update(coding=[{}]),
     "reasonCode empty": lambda request: drafts(request)[0].update(reasonCode=[]),
@@ -846,6 +854,9 @@ TOLERATED: dict[str, Change] = {
     "unknown members of the call": with_value({"a": [1]}, "org.example.new"),
     "unknown members of the context": with_value([{"b": None}], "context", "org.example.new"),
     "unknown members of resources": each_resource(madeUp={"c": [None, {}]}, _status={"id": "x"}),
+    "members of another hook": with_value({"resourceType": "Bundle", "entry": []}, "context", "medications"),
+    "a text for a resource": with_value("123", "prefetch", "user"),
+    "a key of another service, null": with_value(None, "prefetch", "item3"),
     "unknown key": with_value(OUTCOME, "prefetch", "notAskedFor"),
     "key of another service": with_value({"resourceType": "Nonsense"}, "prefetch", "appointments"),
     "blanks around the body": lambda request: b" \r\n\t" + encoded(request) + b"\n ",
@@ -855,7 +866,9 @@ TOLERATED: dict[str, Change] = {
 
 @pytest.mark.parametrize("case", TOLERATED)
 def test_a_deviation_without_harm_changes_nothing(case: str, live: OverHttp, request_body: Request) -> None:
-    """CH-007, CH-034: what many clients get wrong is answered, and with the answer a correct client gets."""
+    """CH-007, CH-034, CH-150, CH-153, CR-010: what many clients get wrong is answered, and with the answer a correct
+    client gets.
+    """
     drafts(request_body)[0].pop("reasonCode", None)
     clean = post(live, "order-select", request_body)
     assert clean.json()["cards"][0]["suggestions"]
@@ -890,13 +903,13 @@ def test_a_draft_without_code_or_text_is_none_of_our_business(live: OverHttp, re
 
 
 def test_a_call_without_drafts_is_answered(live: OverHttp, request_body: Request) -> None:
-    """CH-045: nothing to say is no error."""
+    """CH-045, CH-081: nothing to say is no error."""
     request_body["context"]["draftOrders"] = {"resourceType": "Bundle", "type": "collection"}
     assert post(live, "order-select", request_body).json() == {"cards": []}
 
 
 def test_only_the_selected_orders_are_spoken_about(live: OverHttp, request_body: Request) -> None:
-    """CH-156: the other drafts are background."""
+    """CH-156, CR-009: the other drafts are background."""
     request_body["context"]["selections"] = ["MedicationRequest/other"]
     assert assert_valid_response(post(live, "order-select", request_body), request_body) == {"cards": []}
 

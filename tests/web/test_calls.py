@@ -151,7 +151,9 @@ def test_the_demo_asks_as_the_specification_wants(hook: str, live: OverHttp, adv
 def test_every_service_answers_about_every_patient(
     patient: dict[str, Any], hook: str, live: OverHttp, advertised: Advertised
 ) -> None:
-    """A valid response to each hook about each story, and nothing at all about a patient who is not ours."""
+    """CH-003, CH-004, CH-005, CH-080, CH-082, CH-083, CH-089, CH-092, CH-098, CH-108, CR-004: a valid response to each
+    hook about each story, and nothing at all about a patient who is not ours.
+    """
     request = synthetic_request(patient["slug"], hook, advertised)
     body = assert_valid_response(post(live, hook, request), request)
     if patient["expected"]["scenario"] == OUT_OF_SCOPE:
@@ -162,7 +164,7 @@ def test_every_service_answers_about_every_patient(
 
 @each_patient
 def test_order_sign_finds_what_the_story_says(patient: dict[str, Any], live: OverHttp, advertised: Advertised) -> None:
-    """Scenario, ratings, suggestion and warnings as worked out by hand; a card only where one is due."""
+    """CH-109: scenario, ratings, suggestion and warnings as worked out by hand; a card only where one is due."""
     request = synthetic_request(patient["slug"], "order-sign", advertised)
     body = assert_valid_response(post(live, "order-sign", request), request)
     expect_story(patient, body)
@@ -173,7 +175,7 @@ def test_order_sign_finds_what_the_story_says(patient: dict[str, Any], live: Ove
 def test_order_select_speaks_about_every_order_in_scope(
     patient: dict[str, Any], live: OverHttp, advertised: Advertised
 ) -> None:
-    """The clinician is still choosing: one card for each study, and none for a patient who is not ours."""
+    """CR-005: the clinician is still choosing: one card for each study, and none for a patient who is not ours."""
     request = synthetic_request(patient["slug"], "order-select", advertised)
     body = assert_valid_response(post(live, "order-select", request), request)
     expect_story(patient, body)
@@ -203,7 +205,7 @@ def test_patient_view_sums_up_patients_in_scope_only(
 
 @each_hook
 def test_links_in_the_text_are_also_links_of_the_card(hook: str, local: InProcess, advertised: Advertised) -> None:
-    """CH-109: a client that does not render the text still offers its links."""
+    """CH-109, CH-107: a client that does not render the text still offers its links."""
     for patient in PATIENTS:
         request = synthetic_request(patient["slug"], hook, advertised)
         for card in post(local, hook, request).json()["cards"]:
@@ -214,7 +216,9 @@ def test_links_in_the_text_are_also_links_of_the_card(hook: str, local: InProces
 def test_a_suggestion_is_the_study_it_names(
     patient: dict[str, Any], local: InProcess, advertised: Advertised, terminology: Terminology
 ) -> None:
-    """The order created by one click carries the preferred codes of the suggested study, and every draft goes."""
+    """CH-090, CH-095, CH-100, CR-007: the order created by one click carries the preferred codes of the suggested
+    study, and every draft goes.
+    """
     request = synthetic_request(patient["slug"], "order-sign", advertised)
     body = post(local, "order-sign", request).json()
     offered = [s for card in body["cards"] for s in card.get("suggestions", []) if s.get("isRecommended")]
@@ -323,6 +327,7 @@ def test_a_store_that_fails_does_not_keep_the_answer_back(
         answer = post(service, "order-sign", request)
     assert answer.status == 200
     assert answer.json() == expected
+    assert schema_errors("response", answer.json()) == []
     assert [line["log_level"] for line in lines] == ["error", "info"]
 
 

@@ -48,7 +48,9 @@ def two_orders(advertised: Advertised, hook: str) -> Json:
 
 
 def test_options_are_well_formed_and_unique(live: OverHttp) -> None:
-    """CR-001: codes, names and descriptions are unique within a service; defaults have the type of the option."""
+    """CR-001, CH-021: codes, names and descriptions are unique within a service; defaults have the
+    type of the option.
+    """
     for found in offered(live).values():
         for member in ("code", "name", "description"):
             assert len({option[member] for option in found}) == len(found)
@@ -69,7 +71,9 @@ def test_versions_are_told_only_where_they_are_asked_for(live: OverHttp, make_ap
 
 @pytest.mark.parametrize("hook", [service.hook for service in SERVICES])
 def test_every_kind_of_card_has_its_switch(hook: str, live: OverHttp, advertised: Advertised) -> None:
-    """CR-001: each topic that a service sends is one of its options, and switched off there is no such card."""
+    """CR-001, CR-002, CR-004: each topic that a service sends is one of its options, and switched off there is no such
+    card.
+    """
     options = {option["code"] for option in offered(live)[hook] if option["type"] == "boolean"}
     for slug in (SLUG, BLOCKED, "early-mri-after-prrt", "one-year-after-resection"):
         request = synthetic_request(slug, hook, advertised)
@@ -85,7 +89,7 @@ def test_every_kind_of_card_has_its_switch(hook: str, live: OverHttp, advertised
 def test_the_gravest_cards_are_kept(
     most: int, expected: list[str] | None, live: OverHttp, advertised: Advertised
 ) -> None:
-    """A limit on cards never hides danger behind a lesser remark; what is kept stays in order."""
+    """CR-002: a limit on cards never hides danger behind a lesser remark; what is kept stays in order."""
     request = two_orders(advertised, "order-sign")
     everything = [card["indicator"] for card in answered(live, request, None)["cards"]]
     assert sorted(everything, key=_GRAVITY.index) != everything
@@ -132,13 +136,13 @@ def test_a_client_may_ask_for_ratings_while_choosing(
     ],
 )
 def test_values_that_mean_nothing_change_nothing(values: Json, live: OverHttp, call: Json) -> None:
-    """CR-002: unsupported options are ignored, nonsense is handled gracefully."""
+    """CR-002, CH-111: unsupported options are ignored, nonsense is handled gracefully."""
     assert without_ids(answered(live, call, values)) == without_ids(answered(live, call, None))
 
 
 @pytest.mark.parametrize("extension", [None, [], "x", 1, {}])
 def test_an_extension_of_any_shape_is_survived(extension: Json, live: OverHttp, call: Json) -> None:
-    """CH-111: an extension never makes a call fail."""
+    """CH-111, CH-040: an extension never makes a call fail."""
     plain = without_ids(answered(live, call, None))
     found = post(live, "order-sign", {**call, "extension": extension})
     assert without_ids(assert_valid_response(found, call)) == plain

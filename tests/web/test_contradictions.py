@@ -427,8 +427,9 @@ def test_data_of_two_patients_is_told(
     body = assert_valid_response(post(live, hook, request), request)
     assert body["cards"]
     for card in body["cards"]:
-        assert "foreign" in card["detail"]
-        assert "the resource is about another patient" in card["detail"]
+        told = f"Set aside as another patient's, and not read: 1 of the resources received ({foreign['resourceType']})."
+        assert told in card["detail"]
+        assert "foreign" not in str(card), "nobody else's record is named on a card"
 
 
 def test_repeated_measurements_are_history_and_no_contradiction(

@@ -92,7 +92,9 @@ PATHS: Final = ("/cds-services", "/cds-services/pnet-order-sign", "/cds-services
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("origin", [PAGE, OTHER])
 def test_a_page_of_a_client_may_ask(protected: Protected, path: str, origin: str) -> None:
-    """The preflight needs no token; it allows the methods and headers clients use, and no credentials."""
+    """CH-140, CH-141: the preflight needs no token; it allows the methods and headers clients use,
+    and no credentials.
+    """
     got = preflight(protected.app(), origin, path)
     assert (got.status_code, got.data) == (204, b"")
     assert got.headers["Access-Control-Allow-Origin"] == origin
@@ -109,7 +111,7 @@ def test_a_page_of_a_client_may_ask(protected: Protected, path: str, origin: str
     ["https://pages.example.org.attacker.org", "http://pages.example.org", "https://off.example.org", "null", "*", ""],
 )
 def test_other_pages_may_not(protected: Protected, origin: str) -> None:
-    """An origin that no enabled client is registered with is not allowed, and not reflected."""
+    """CH-141: an origin that no enabled client is registered with is not allowed, and not reflected."""
     got = preflight(protected.app(), origin)
     assert "Access-Control-Allow-Origin" not in got.headers
     assert "Access-Control-Allow-Methods" not in got.headers
@@ -124,7 +126,7 @@ def test_a_page_reads_answers_of_its_own_client_only(protected: Protected) -> No
 
 
 def test_a_page_reads_refusals_as_well(protected: Protected) -> None:
-    """A page is told that its call was refused, instead of seeing a failure of the network."""
+    """CH-141: a page is told that its call was refused, instead of seeing a failure of the network."""
     app = protected.app()
     refused = get(app, Origin=PAGE)
     assert (refused.status_code, refused.headers["Access-Control-Allow-Origin"]) == (401, PAGE)
@@ -139,7 +141,7 @@ def test_other_paths_have_no_cors(protected: Protected) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_every_page_may_call_the_demo(app: Flask, path: str) -> None:
-    """The public CDS Hooks sandbox works with the demo, also from the public network to this machine."""
+    """CH-140: the public CDS Hooks sandbox works with the demo, also from the public network to this machine."""
     got = preflight(app, "https://sandbox.cds-hooks.org", path, Access_Control_Request_Private_Network="true")
     assert got.status_code == 204
     assert got.headers["Access-Control-Allow-Origin"] == "*"
@@ -152,7 +154,9 @@ def test_every_page_may_call_the_demo(app: Flask, path: str) -> None:
 
 
 def test_a_client_has_the_rate_agreed(protected: Protected) -> None:
-    """The call after the last is answered with 429, when to come back, and a body; other clients are not held up."""
+    """CH-048.429: the call after the last is answered with 429, when to come back, and a body; other clients are not
+    held up.
+    """
     protected.register("slow", rate_limit="3/hour")
     app = protected.app(rate_limit="5/hour")
     assert [get(app, "slow").status_code for _ in range(4)] == [200, 200, 200, 429]
@@ -227,14 +231,14 @@ def test_another_identifier_is_replaced(app: Flask, given: str) -> None:
 
 
 def test_forwarding_headers_are_not_believed(protected: Protected) -> None:
-    """Without a proxy configured nobody gets a fresh count by naming another address."""
+    """CH-002: without a proxy configured nobody gets a fresh count by naming another address."""
     app = protected.app(rate_limit="2/hour")
     codes = [get(app, X_Forwarded_For=f"198.51.100.{number}").status_code for number in range(3)]
     assert codes == [401, 401, 429]
 
 
 def test_a_configured_proxy_is_believed(protected: Protected) -> None:
-    """With one proxy the last address it added counts; what the caller wrote before it does not."""
+    """CH-002: with one proxy the last address it added counts; what the caller wrote before it does not."""
     app = protected.app(rate_limit="2/hour", trusted_proxies=1)
     codes = [get(app, X_Forwarded_For=f"198.51.100.{number}, 203.0.113.9").status_code for number in range(3)]
     assert codes == [401, 401, 429]
@@ -245,7 +249,7 @@ def test_a_configured_proxy_is_believed(protected: Protected) -> None:
 
 
 def test_nobody_could_call_without_a_client(tmp_path: Path) -> None:
-    """Without a client that is enabled and has a key the service does not start, and says what to do."""
+    """CH-130: without a client that is enabled and has a key the service does not start, and says what to do."""
     url = f"sqlite:///{tmp_path}/store.sqlite"
     made = Protected(url, open_clients(url))
     with pytest.raises(SettingsError, match="pnet-cds client add"):
@@ -260,7 +264,7 @@ def test_nobody_could_call_without_a_client(tmp_path: Path) -> None:
 
 
 def test_tokens_need_a_public_address(protected: Protected) -> None:
-    """Without the address tokens are issued for the service does not start outside demo mode."""
+    """CH-133: without the address tokens are issued for the service does not start outside demo mode."""
     with pytest.raises(SettingsError, match="PNET_CDS_PUBLIC_URL"):
         protected.app(public_url=None)
 
@@ -282,7 +286,7 @@ def test_tokens_need_a_public_address(protected: Protected) -> None:
     ],
 )
 def test_a_public_address_is_one(url: str) -> None:
-    """Plain http (but on this machine), credentials, queries and fragments are refused by name."""
+    """CH-002: plain http (but on this machine), credentials, queries and fragments are refused by name."""
     with pytest.raises(SettingsError, match="PNET_CDS_PUBLIC_URL"):
         load_settings(public_url=url)
 
@@ -392,7 +396,9 @@ class _Broken:
 
 
 def test_a_store_that_fails_lets_nobody_in(protected: Protected) -> None:
-    """When it cannot be found out who calls, nobody is let in, and the answer says it is not the caller's fault."""
+    """CH-048.500: when it cannot be found out who calls, nobody is let in, and the answer says it is not the caller's
+    fault.
+    """
     settings = Settings(demo=False, database_url=protected.url, public_url=PUBLIC)  # type: ignore[call-arg]
     app = create_app(settings, clients=_Broken(protected.clients))  # type: ignore[arg-type]
     with capture_logs():

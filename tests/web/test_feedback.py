@@ -81,7 +81,9 @@ def shown_card(service: InProcess, advertised: Any, **more: Json) -> Json:
 
 
 def test_feedback_reaches_the_rows_of_the_card(service: InProcess, advertised: Any, engine: Engine) -> None:
-    """A reason the card itself offered comes back with rule rows, scenario and knowledge version of the advice."""
+    """CH-122: a reason the card itself offered comes back with rule rows, scenario and knowledge version of the
+    advice.
+    """
     card = shown_card(service, advertised)
     reason = card["overrideReasons"][0]
     answer = report(service, overridden(card["uuid"], reason, userComment="Mrs Smith said so"))
@@ -99,7 +101,7 @@ def test_feedback_reaches_the_rows_of_the_card(service: InProcess, advertised: A
 
 
 def test_an_accepted_suggestion_is_kept(service: InProcess, advertised: Any, engine: Engine) -> None:
-    """Which suggestion was taken is kept by its identifier, however the client spells it."""
+    """CH-124: which suggestion was taken is kept by its identifier, however the client spells it."""
     card = shown_card(service, advertised)
     suggestion = card["suggestions"][0]["uuid"]
     assert report(service, accepted(card["uuid"].upper(), suggestion.upper())).status == 200
@@ -117,7 +119,7 @@ def test_every_service_takes_feedback(service_id: str, local: InProcess) -> None
 
 
 def test_every_card_offers_reasons(service: InProcess, advertised: Any) -> None:
-    """Code, system and display of every reason on every kind of card (CH-102)."""
+    """CH-101: code, system and display of every reason on every kind of card (CH-102)."""
     stories = {"order-sign": SLUG, "patient-view": SLUG, "order-select": SLUG, "order-dispatch": SLUG}
     for hook, slug in stories.items():
         for card in post(service, hook, synthetic_request(slug, hook, advertised)).json()["cards"]:
@@ -139,7 +141,7 @@ def test_the_last_decision_counts(service: InProcess, advertised: Any, engine: E
 
 
 def test_known_and_unknown_cards_get_the_same_answer(service: InProcess, advertised: Any, engine: Engine) -> None:
-    """Nobody can find out by feedback which cards exist; what concerns no card of ours is counted apart."""
+    """CH-120: nobody can find out by feedback which cards exist; what concerns no card of ours is counted apart."""
     card = shown_card(service, advertised)
     answers = [report(service, overridden(uuid)) for uuid in (card["uuid"], UNKNOWN, "not one of ours", card["uuid"])]
     assert len({(answer.status, answer.body, tuple(sorted(answer.headers))) for answer in answers}) == 1
@@ -150,7 +152,7 @@ def test_known_and_unknown_cards_get_the_same_answer(service: InProcess, adverti
 def test_comments_are_kept_only_where_the_site_allows(
     make_app: MakeApp, database: str, engine: Engine, *, allowed: bool
 ) -> None:
-    """A clinician's own words may be about the patient; by default they are nowhere in the database file."""
+    """CH-127: a clinician's own words may be about the patient; by default they are nowhere in the database file."""
     service = InProcess(make_app(database_url=database, store_comments=allowed))
     assert report(service, overridden(UNKNOWN, userComment="Mrs Smith, room 7")).status == 200
     with engine.connect() as connection:
@@ -168,7 +170,7 @@ def test_identifiers_that_are_none_are_not_kept(service: InProcess, engine: Engi
 
 
 def test_a_malformed_entry_keeps_its_whole_batch_out(service: InProcess, engine: Engine) -> None:
-    """400 with an OperationOutcome that names the place; nothing is kept, so that all can be sent again."""
+    """CH-120: 400 with an OperationOutcome that names the place; nothing is kept, so that all can be sent again."""
     answer = report(service, overridden(UNKNOWN), overridden(UNKNOWN) | {"outcome": "ignored"})
     assert (answer.status, answer.slug()) == (400, "request-invalid")
     assert "feedback[1].outcome" in answer.message()
@@ -177,7 +179,7 @@ def test_a_malformed_entry_keeps_its_whole_batch_out(service: InProcess, engine:
 
 
 def test_a_service_that_is_none_takes_no_feedback(live: OverHttp) -> None:
-    """404 for an unknown service, 405 for reading, whatever the body."""
+    """CH-048.404: 404 for an unknown service, 405 for reading, whatever the body."""
     assert report(live, path="/cds-services/none/feedback").status == 404
     assert live.request("GET", PATH).status == 405
 
@@ -199,7 +201,7 @@ class _FullStore(SqlStore):
 
 
 def test_what_was_not_kept_is_not_acknowledged(make_app: MakeApp, engine: Engine) -> None:
-    """When the store fails the client is told so, and can send again."""
+    """CH-048.500: when the store fails the client is told so, and can send again."""
     service = InProcess(make_app(store=_FullStore(engine), hash_key=HASH_KEY))
     answer = report(service, overridden(UNKNOWN))
     assert (answer.status, answer.slug()) == (503, "store-unavailable")

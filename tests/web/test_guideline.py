@@ -316,7 +316,9 @@ def guideline_links(answer: Answer) -> Iterator[str]:
 
 @pytest.mark.parametrize("hook", [service.hook for service in SERVICES])
 def test_a_card_links_to_the_page_of_its_scenario(hook: str, make_app: MakeApp, advertised: Any) -> None:
-    """With a public URL every card of every hook leads to its scenario, under that URL, and the page is there."""
+    """CH-103, CH-107: with a public URL every card of every hook leads to its scenario, under that URL, and the page
+    is there.
+    """
     linked = InProcess(make_app(public_url="https://cds.example.org/pnet/"))
     slug = {"appointment-book": "early-mri-after-prrt"}.get(hook, "one-year-after-resection")
     request = synthetic_request(slug, hook, advertised)

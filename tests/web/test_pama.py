@@ -111,7 +111,9 @@ def call(advertised: Advertised) -> Json:
 def test_each_category_has_its_code_and_stands_beside_it(
     text: str, expected: tuple[str, ...], live: OverHttp, call: Json
 ) -> None:
-    """PM-004, PM-006: one PAMA code; the reported category, where there is one, as a coding of our own system."""
+    """PM-004, PM-006, PM-002: one PAMA code; the reported category, where there is one, as a coding
+    of our own system.
+    """
     order = rated(answered(live, ordered(call, imaging(text))))["added"]
     assert codes(order) == expected
     criterion = value(order, CRITERION)
@@ -161,7 +163,9 @@ def test_the_consult_id_is_the_one_in_the_store(make_app: MakeApp, tmp_path: Pat
 def test_two_drafts_of_one_study_and_another_study_each_get_their_rating(
     live: OverHttp, advertised: Advertised
 ) -> None:
-    """A CPT pair is one study on two orders; a second study in the same call has its own rating; one consult id."""
+    """PM-002: a CPT pair is one study on two orders; a second study in the same call has its own rating; one consult
+    id.
+    """
     request = synthetic_request(PAIR, "order-sign", advertised)
     subject = drafts(request)[0]["subject"]
     ordered(request, *drafts(request), imaging("Endoscopic ultrasound of the pancreas", subject=subject))
@@ -270,7 +274,9 @@ _VALUES = st.recursive(
 def test_everything_else_is_kept_to_the_letter(
     local: InProcess, advertised: Advertised, members: dict[str, str], extension: str
 ) -> None:
-    """Unknown members and extensions of any shape come back as they were, in order, numbers with all their digits."""
+    """CH-099, PM-007: unknown members and extensions of any shape come back as they were, in order, numbers with all
+    their digits.
+    """
     call = synthetic_request(STAGING, "order-sign", advertised)
     foreign = f'{{"url": "https://ehr.example.org/any", "valueDecimal": 1.50, "any": {extension}}}'
     own = encoded(drafts(call)[0])[1:-1].decode()
@@ -295,7 +301,7 @@ def _updated(answer: Answer) -> list[tuple[str, Json]]:
 
 
 def test_bytes_are_kept(live: OverHttp, call: Json) -> None:
-    """Each member goes back as the bytes it came in as: spaces, escapes and digits."""
+    """CH-099: each member goes back as the bytes it came in as: spaces, escapes and digits."""
     odd = rb'{"a"  : [1.50,  -0.0, 1E2, 12345678901234567890.10], "b":"\u00e9\/"}'
     drafts(call)[0]["org.example.odd"] = "@"
     answer = post(live, "order-sign", encoded(call).replace(b'"@"', odd))
@@ -370,7 +376,7 @@ def test_other_patients_get_no_rating(slug: str, live: OverHttp, advertised: Adv
 
 
 def test_orders_that_are_no_imaging_are_left_alone(live: OverHttp, call: Json) -> None:
-    """A blood count beside the study is none of our business."""
+    """CH-169: a blood count beside the study is none of our business."""
     ordered(call, *drafts(call), imaging("Complete blood count"))
     assert set(rated(answered(live, call))) == {"itl-sr-eus"}
 
@@ -428,7 +434,7 @@ def test_what_is_not_recorded_is_not_handed_out(make_app: MakeApp, call: Json) -
 def test_a_client_finds_the_ratings_where_it_looks(
     placement: str, places: tuple[int, int], make_app: MakeApp, call: Json
 ) -> None:
-    """PM-012: at the top, in the extension of the response, or both alike; absent where they are not (CH-118)."""
+    """PM-012, CH-115, CH-118: at the top, in the extension of the response, or both alike; left out otherwise."""
     body = answered(InProcess(make_app(pama_placement=placement)), call)
     top, inside = body.get("systemActions", []), body["extension"].get("systemActions", [])
     assert (len(top), len(inside)) == places
@@ -483,7 +489,7 @@ def test_the_other_services_do_nothing_by_themselves(live: OverHttp, advertised:
 
 
 def test_a_rated_order_is_otherwise_the_order_that_came_in(live: OverHttp, advertised: Advertised) -> None:
-    """For a real draft with all its parts."""
+    """PM-011: for a real draft with all its parts."""
     request = synthetic_request(TREATED, "order-sign", advertised)
     sent = {draft["id"]: draft for draft in drafts(request)}
     found = rated(answered(live, request))

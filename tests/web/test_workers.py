@@ -110,7 +110,7 @@ def token(path: str = "", **changes: Any) -> str:
 
 
 def test_a_token_is_accepted_by_one_process_only(service: Service) -> None:
-    """Of many calls at once with one token, spread over both processes, exactly one is let in."""
+    """CH-135: of many calls at once with one token, spread over both processes, exactly one is let in."""
     rounds = 12
     with ThreadPoolExecutor(8) as pool:
         for _ in range(rounds):
