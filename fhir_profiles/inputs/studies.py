@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fhir_profiles.chart import CODED, TEXT
-from fhir_profiles.reading import codings, label_in, labels, matches, member, normal_text, objects, says, text, words
+from fhir_profiles.reading import codings, label_in, labels, matches, member, normal_text, objects, says, words
 from fhir_profiles.terminology import Match, Terminology
 
 _IMAGING = "procedure-imaging"
