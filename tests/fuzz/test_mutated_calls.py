@@ -14,7 +14,7 @@ from tests.property.strategies import HOOKS, TEMPLATES
 from tests.validity import assert_answered_or_refused
 
 STORIES = list(product([patient.slug for patient in synthetic_patients()], HOOKS))
-EACH = 4
+EACH = 3
 
 
 @pytest.mark.parametrize(("slug", "hook"), STORIES)
