@@ -33,8 +33,8 @@ class Coding(NamedTuple):
 
 
 def text(value: object) -> str:
-    """The string, trimmed; empty for anything else, and for text that is unreadable in part, which could say "no"."""
-    return value.strip() if isinstance(value, str) and UNREADABLE not in value else ""
+    """The string, trimmed; empty for anything else."""
+    return value.strip() if isinstance(value, str) else ""
 
 
 def member(value: object, name: str) -> Any:
@@ -59,12 +59,10 @@ def codings(concept: object) -> Iterator[Coding]:
 
 
 def words(concept: object) -> str:
-    """All human-readable text of a CodeableConcept, or of a plain string."""
-    if isinstance(concept, str):
-        return text(concept)
-    parts = [text(member(concept, "text"))]
+    """All human-readable text of a CodeableConcept, or of a plain string; without what cannot be read."""
+    parts = [text(concept), text(member(concept, "text"))]
     parts += [text(coding.get("display")) for coding in objects(member(concept, "coding"))]
-    return " ; ".join(dict.fromkeys(part for part in parts if part))
+    return " ; ".join(dict.fromkeys(part for part in parts if part and UNREADABLE not in part))
 
 
 def matches(concept: object, terminology: Terminology) -> list[Match]:
@@ -90,7 +88,7 @@ def code_of_status(resource: Resource, name: str) -> str:
     """Code of a status that is a CodeableConcept (clinicalStatus, verificationStatus)."""
     value = resource.get(name)
     if isinstance(value, str):
-        return text(value).lower()
+        return value.strip().lower()
     return next((coding.code.lower() for coding in codings(value)), text(member(value, "text")).lower())
 
 

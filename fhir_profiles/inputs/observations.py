@@ -422,7 +422,7 @@ def _histology(reading: _Reading) -> None:
                 Tumour(role, certainty, dict(match.facts), reading.resource, reading.when, CODED, match.display)
             )
             return
-    said = words(value) or text(reading.resource.get("valueString"))
+    said = words(value) or words(reading.resource.get("valueString"))
     if not said and not readable_code(value, reading.chart.terminology):
         reading.skip("no histology can be read", "nen_status")
         return

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fhir_profiles.chart import CODED, TEXT
-from fhir_profiles.reading import codings, label_in, labels, matches, member, normal_text, objects, says, text, words
+from fhir_profiles.reading import codings, label_in, labels, matches, member, normal_text, objects, says, words
 from fhir_profiles.terminology import Match, Terminology
 
 _IMAGING = "procedure-imaging"
@@ -104,9 +104,9 @@ def study(concept: object, terminology: Terminology, extra: object = None) -> St
 
 
 def _name(concept: object) -> str:
-    """What the order calls itself: its text, else the first display."""
-    written = text(member(concept, "text"))
-    return written or next((coding.display for coding in codings(concept) if coding.display), "")
+    """What the order calls itself: its text, else the first display; what cannot be read is no name."""
+    names = (member(concept, "text"), *(coding.display for coding in codings(concept)))
+    return next(filter(None, map(words, names)), "")
 
 
 def _key(match: Match, tracer: str | None, written: str) -> str | None:

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from cds_service.pipeline import prefetch_templates
-from cds_service.protocol.surrogates import whole_characters
+from cds_service.protocol.surrogates import whole_texts
 from fhir_profiles.inputs import READERS
 from fhir_profiles.synthetic import synthetic_patients
 from hooks import SERVICES
@@ -69,9 +69,7 @@ json_values: st.SearchStrategy[Json] = st.recursive(
     max_leaves=8,
 )
 
-whole_values = json_values.filter(
-    lambda value: whole_characters(json.dumps(value).encode()) == json.dumps(value).encode()
-)
+whole_values = json_values.filter(lambda value: whole_texts(json.dumps(value).encode()) == json.dumps(value).encode())
 """The same without half characters."""
 
 # fmt: off
