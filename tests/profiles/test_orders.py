@@ -627,7 +627,7 @@ def test_the_intent_belongs_to_its_order() -> None:
 
 
 def test_an_indication_makes_the_tumour_suspected() -> None:
-    """A tumour named only as the reason of an order is suspected, and cites the order."""
+    """PM-002: a tumour named only as the reason of an order is suspected, and cites the order."""
     drafts = found(order("@loinc|36813-4", reasonCode=["@icd|C25.4"], authoredOn="2026-11-20"))
     chart = read(patient(), indications=indications(drafts, TERMS))
     assert (chart.facts.nen_status, chart.facts.primary_site) == ("highly-suspected", "pancreas")

@@ -286,9 +286,10 @@ def test_text_of_the_record_stays_text(local: InProcess, say: Callable[[Json, st
     for words in (text, normal_text(text)):
         call = story()
         say(call, words)
-        card = assert_valid_response(post(local, "order-select", call), call)["cards"][0]
-        # text that holds nothing readable is damage, which is told in a section of its own
-        details.append(re.sub(r"\*\*About the data\*\*\n(- .*\n)+", "", card["detail"]))
+        cards = assert_valid_response(post(local, "order-select", call), call)["cards"]
+        # a word such as "biopsy" makes the order no imaging, so that there is no card; text that holds nothing readable
+        # is damage, which is told in a section of its own
+        details.append(re.sub(r"\*\*About the data\*\*\n(- .*\n)+", "", cards[0]["detail"]) if cards else "")
     hostile, harmless = details
     assert links_in(hostile) == links_in(harmless)
     own_links_removed = re.sub(r"<https?://[^<>\s]+>", "", hostile)
