@@ -17,6 +17,7 @@ from cds_service.cards import whatif_words, wording
 from cds_service.cards.followup import day_in
 from cds_service.cards.markdown import plain
 from cds_service.cards.sentences import fact_in_words
+from cds_service.cards.suggestions import is_complement
 from cds_service.consult import Consulted
 from cds_service.domain.facts import FACTS
 from cds_service.domain.findings import Assessment, Conflict, Evidence, Followup, OrderAssessment, PamaRating, WhatIf
@@ -214,7 +215,8 @@ def _order(order: OrderAssessment, assessment: Assessment, knowledge: Knowledge)
             if other.blocked_by
         ]
     if order.suggestion:
-        lines.append(f"  Suggested instead: {study(order.suggestion)}.")
+        how = "beside it" if is_complement(order, knowledge) else "instead"
+        lines.append(f"  Suggested {how}: {study(order.suggestion)}.")
     if order.no_alternative:
         lines.append("  No rated alternative is left for this patient [SUG-03].")
     lines += _recorded(order.pama)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cds_service.cards.order import is_good
+from cds_service.cards.order import is_good, is_provided
 from cds_service.cards.pama import is_unsettled, rating_actions
 from cds_service.domain.findings import ABOUT_ANOTHER, ANOTHER_PATIENT, DraftOrder, OrderAssessment
 from cds_service.domain.terms import CRITICAL, NOT_RATED, WARNING
@@ -19,7 +19,7 @@ def _deserves(consultation: Consultation, draft: DraftOrder, order: OrderAssessm
         return False
     if any(finding.severity in (CRITICAL, WARNING) for finding in order.safety):
         return True
-    if order.suggestion or draft.open_question or is_unsettled(order):
+    if (order.suggestion and not is_provided(order, consultation)) or draft.open_question or is_unsettled(order):
         return True
     if _argued_against(consultation, order) or _unreadable(consultation, order):
         return True

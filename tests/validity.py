@@ -194,13 +194,17 @@ def _check_actions(actions: list[dict[str, Any]], drafted: set[str], request: Ma
 
 
 def _check_question(actions: list[dict[str, Any]], request: Mapping[str, Any]) -> None:
-    """A test that would tell a missing fact is one order more; it replaces nothing and is no imaging."""
-    assert [action["type"] for action in actions] == ["create"]
-    order = actions[0]["resource"]
-    _check_order(order, [], request)
-    codes = [(coding["system"], coding["code"]) for coding in order["code"]["coding"]]
-    assert codes, "a test is ordered by a code"
-    assert {match.kind for code in codes if (match := load_terminology().match(*code))} == {"observation"}
+    """One order more, which replaces nothing: a test that would tell a missing fact, or a study beside another one."""
+    assert {action["type"] for action in actions} == {"create"}
+    kinds = set()
+    for action in actions:
+        order = action["resource"]
+        _check_order(order, [], request)
+        codes = [(coding["system"], coding["code"]) for coding in order["code"]["coding"]]
+        assert codes, "what is offered is ordered by a code"
+        kinds |= {match.kind for code in codes if (match := load_terminology().match(*code))}
+    assert kinds in ({"observation"}, {"procedure-imaging"})
+    assert len(actions) == 1 or kinds == {"procedure-imaging"}
 
 
 def _check_order(order: Mapping[str, Any], replaced: list[dict[str, Any]], request: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from cds_service.cards.markdown import cut, document, plain
 from cds_service.cards.open_points import ask, open_points
 from cds_service.cards.pama import rated_suggestion, unsettled, unsettled_facts
 from cds_service.cards.reasons import override_reasons
-from cds_service.cards.suggestions import replace_order
+from cds_service.cards.suggestions import is_complement, replace_order
 from cds_service.domain.findings import DraftOrder, OrderAssessment
 from cds_service.domain.terms import (
     CRITICAL,
@@ -37,7 +37,7 @@ def order_card(consultation: Consultation, draft: DraftOrder, order: OrderAssess
     question = ask(consultation, draft)
     return Card(
         summary=cut(_summary(consultation, draft, order), SUMMARY_LIMIT),
-        indicator=_indicator(order),
+        indicator=_indicator(order, knowledge),
         source=_source(order, knowledge),
         detail=document(
             [
@@ -88,7 +88,7 @@ def _summary(consultation: Consultation, draft: DraftOrder, order: OrderAssessme
     return (
         _blocked(name, order, consultation.knowledge)
         or _unratable(name, draft, order, consultation)
-        or _better(name, order, consultation.knowledge)
+        or _better(name, order, consultation)
         or _caution(name, order, consultation.knowledge)
         or _unsettled(name, order)
         or _verdict(name, order, consultation.knowledge)
@@ -99,7 +99,7 @@ def _blocked(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:
     if not order.blocked_by:
         return ""
     headline = gravest_headline(order, knowledge)
-    if order.suggestion:
+    if order.suggestion and not is_complement(order, knowledge):
         return f"Order {knowledge.procedures[order.suggestion].short} instead of {name}: {headline}"
     return f"Discuss before {name}: {headline}" + ("; no rated alternative is left" if order.no_alternative else "")
 
@@ -110,13 +110,30 @@ def _unratable(name: str, draft: DraftOrder, order: OrderAssessment, consultatio
     return f"State it on the order: {draft.open_question} ({name})" if draft.open_question else ""
 
 
-def _better(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:
+def _better(name: str, order: OrderAssessment, consultation: Consultation) -> str:
+    knowledge = consultation.knowledge
     if not order.suggestion:
         return ""
+    if is_complement(order, consultation.knowledge):
+        return _as_well(name, order, consultation)
     better, scenario = knowledge.procedures[order.suggestion].short, knowledge.scenarios[order.scenario].label
     if order.rating == USUALLY_NOT_APPROPRIATE:
         return f"Order {better} instead of {name}: usually not appropriate for {scenario}"
     return f"Consider {better}: {name} is not rated for {scenario}"
+
+
+def _as_well(name: str, order: OrderAssessment, consultation: Consultation) -> str:
+    """A study that answers another question stays; the suggested one is missing only if nobody has ordered it."""
+    key = order.suggestion or ""
+    if is_provided(order, consultation):
+        return ""
+    return f"Consider {consultation.knowledge.procedures[key].short} as well: {name} answers another question"
+
+
+def is_provided(order: OrderAssessment, consultation: Consultation) -> bool:
+    """Whether the suggested study is drafted or on order, beside an order that answers another question."""
+    there = consultation.drafted | consultation.planned
+    return is_complement(order, consultation.knowledge) and order.suggestion in there
 
 
 def _caution(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:
@@ -154,12 +171,12 @@ def gravest_headline(order: OrderAssessment, knowledge: Knowledge) -> str:
     return ""
 
 
-def _indicator(order: OrderAssessment) -> str:
+def _indicator(order: OrderAssessment, knowledge: Knowledge) -> str:
     """Critical for danger only; a warning for what should change or be checked; otherwise information."""
     if order.blocked_by:
         return CRITICAL
     attention = order.rating == USUALLY_NOT_APPROPRIATE or any(f.severity == WARNING for f in order.safety)
-    return WARNING if attention or order.suggestion else INFO
+    return WARNING if attention or (order.suggestion and not is_complement(order, knowledge)) else INFO
 
 
 def _source(order: OrderAssessment, knowledge: Knowledge) -> Source:

@@ -363,14 +363,16 @@ class Procedure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     label: str
     short: str
     modality: str
-    attributes: frozenset[Literal["mr", "ionising", "gadolinium", "iodinated", "sstr", "abdominal", "chest"]]
+    attributes: frozenset[
+        Literal["mr", "ionising", "gadolinium", "iodinated", "sstr", "abdominal", "chest", "complement"]
+    ]
 
 
 class AttributeRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An attribute that studies have while a switch is on."""
 
     enabled: bool
-    attribute: Literal["iodinated", "chest"]
+    attribute: Literal["iodinated", "chest", "complement"]
     procedures: list[str]
 
 

@@ -59,6 +59,8 @@ _REGION = [
     "spine",
 ]
 _ABDOMEN = ["abdomen", "abdominal"]
+_ELSEWHERE = ["chest", "thorax", "head", "brain", "spine"]
+_BELOW_THE_CHEST = [phrase for phrase in _REGION if phrase not in _ELSEWHERE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,8 @@ def _attributes(normal: str, modality: str, contrast: bool) -> frozenset[str]:
         found |= {"mr"} | ({"gadolinium"} if contrast else set())
     if modality in ("pet-ct", "ct"):
         found |= {"ionising"} | ({"iodinated"} if contrast and modality == "ct" else set())
+    if says(normal, _ELSEWHERE) and not says(normal, _BELOW_THE_CHEST):
+        found.add("complement")
     if says(normal, _ABDOMEN) and modality in ("mri", "ct"):
         found.add("abdominal")
     return frozenset(found)

@@ -33,6 +33,7 @@ CONTEXT: Final = {
     "GRD-30": "what is usual",
     "procedures.pet-contrast": "an attribute of studies, off unless the site says so",
     "procedures.pet-chest": "an attribute of studies",
+    "procedures.complement": "an attribute of studies",
     "RAT-01": "no number is ever shown",
     "RAT-03": "no rating is transferred",
     "RAT-07.named": "said only where a site does without class equivalence",
