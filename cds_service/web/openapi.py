@@ -170,7 +170,7 @@ def _preflight(name: str) -> dict[str, Any]:
             "name": "Origin",
             "in": "header",
             "required": True,
-            "schema": {"type": "string", "pattern": "^https://[a-z0-9]{1,20}$"},
+            "schema": {"type": "string", "pattern": "^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$"},
         },
         {
             "name": "Access-Control-Request-Method",
