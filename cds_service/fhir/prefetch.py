@@ -37,7 +37,7 @@ _COMPANIONS = frozenset(
 _REMARKS = ("information", "warning")
 _PASSING = frozenset({"transient", "timeout", "throttled", "lock-error", "incomplete"})
 """Codes of issues that say of themselves that another try may succeed; any other error is not asked again (CH-057)."""
-Wanted = Callable[[object], bool]
+Wanted = Callable[[bytes], bool]
 
 
 class State(StrEnum):
@@ -66,7 +66,7 @@ class _Link(msgspec.Struct):
 
 class _Peek(msgspec.Struct):
     resourceType: Any = None  # noqa: N815
-    code: Any = None
+    code: msgspec.Raw = _NOTHING
 
 
 _BUNDLES = msgspec.json.Decoder(_Bundle)
@@ -134,7 +134,7 @@ def receive(prefetch: Mapping[str, msgspec.Raw], inputs: Iterable[Input], wanted
     Args:
         prefetch: raw JSON by key.
         inputs: what the service asked for.
-        wanted: by resource type, a quick test of ``code``; types without one are always read.
+        wanted: by resource type, a quick test of ``code`` as sent; types without one are always read.
     """
     inputs = tuple(inputs)
     received = Received(known=_COMPANIONS.union(asked.resource_type for asked in inputs))
@@ -233,7 +233,7 @@ class _Value:
         try:
             peek = _PEEKS.decode(raw)
             kind = peek.resourceType
-            if isinstance(kind, str) and kind in self.wanted and not self.wanted[kind](peek.code):
+            if isinstance(kind, str) and kind in self.wanted and not self.wanted[kind](bytes(peek.code)):
                 self.kinds.add(kind)
                 self.received.unread += 1
                 return State.COMPLETE

@@ -8,6 +8,9 @@ resource's type alone, whatever key it came under.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+
+import msgspec
 
 from cds_service.service import Input
 from fhir_profiles.chart import Chart
@@ -27,6 +30,8 @@ from fhir_profiles.reading import Resource
 from fhir_profiles.terminology import Terminology
 
 _PATIENT = "{{context.patientId}}"
+_LONGEST_KEPT = 1024
+"""Longest code, in bytes, that is remembered: what a client sends must not fill the memory."""
 
 INPUTS: tuple[Input, ...] = (
     Input("patient", f"Patient/{_PATIENT}"),
@@ -85,6 +90,25 @@ def facts_held_in(inputs: Iterable[str]) -> frozenset[str]:
     return frozenset(fact for key in inputs for fact in _HOLDS.get(key, ()))
 
 
-def quick_tests(terminology: Terminology) -> Mapping[str, Callable[[object], bool]]:
-    """Quick tests of ``code`` by resource type: only Observations come in thousands."""
-    return {"Observation": lambda code: observations.relevant(code, terminology)}
+def quick_tests(terminology: Terminology) -> Mapping[str, Callable[[bytes], bool]]:
+    """Quick tests of ``code`` as sent, by resource type: only Observations come in thousands."""
+    return {
+        "Observation": lambda code: (
+            _remembered(code, terminology) if len(code) <= _LONGEST_KEPT else _may_matter(code, terminology)
+        )
+    }
+
+
+@lru_cache(maxsize=8192)
+def _remembered(code: bytes, terminology: Terminology) -> bool:
+    """Codes repeat to the byte, so the answer is kept."""
+    return _may_matter(code, terminology)
+
+
+def _may_matter(code: bytes, terminology: Terminology) -> bool:
+    """Whether an Observation of this code is to be read."""
+    try:
+        concept = msgspec.json.decode(code) if code else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True  # to be reported
+    return observations.relevant(concept, terminology)

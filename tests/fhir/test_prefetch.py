@@ -233,7 +233,7 @@ def test_results_that_mean_nothing_are_left_in_place() -> None:
     plain = {"resourceType": "Observation", "id": "o1", "code": {"text": "weight"}}
     wanted = {"resourceType": "Observation", "id": "o2", "code": {"text": "Ki-67"}}
     raw = {"laboratory": msgspec.Raw(json.dumps(bundle(plain, wanted)).encode())}
-    found = receive(raw, [RESULTS], {"Observation": lambda code: code == {"text": "Ki-67"}})
+    found = receive(raw, [RESULTS], {"Observation": lambda code: json.loads(code) == {"text": "Ki-67"}})
     expect(found, State.COMPLETE, wanted, asked=RESULTS)
     assert found.unread == 1
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any, Final
 
+import msgspec
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
@@ -1062,7 +1063,16 @@ def test_the_quick_look_loses_nothing(number: int) -> None:
     if (chart.facts, chart.skipped) != (without.facts, without.skipped):
         assert relevant(given["code"], load_terminology())
     quick = quick_tests(load_terminology())["Observation"]
-    assert quick(given["code"]) == relevant(given["code"], load_terminology())
+    assert quick(msgspec.json.encode(given["code"])) == relevant(given["code"], load_terminology())
+
+
+def test_the_quick_look_takes_codes_of_any_length_and_kind() -> None:
+    """An absent code, one that is no JSON and one of a megabyte are answered as the slow look answers."""
+    quick = quick_tests(load_terminology())["Observation"]
+    long = concept(text="x" * 1_000_000)
+    assert quick(b"")
+    assert quick(b"{")
+    assert quick(msgspec.json.encode(long)) == relevant(long, load_terminology())
 
 
 @pytest.mark.parametrize(
