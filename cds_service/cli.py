@@ -77,7 +77,7 @@ or, to read the card as a person would:
 
   .venv/bin/pnet-cds call --example incidental-tail-lesion
 
-What there is:  {base}/cds-services   {base}/guideline   {base}/demo/patients   {base}/readyz
+What there is:  {base}/cds-services   {base}/guideline   {base}/docs   {base}/demo/patients   {base}/readyz
 Stop with Ctrl-C.
 """
     )
