@@ -65,7 +65,7 @@ def answer(service: HookService, body: bytes, parts: Parts, caller: Caller = DEM
     Raises:
         RequestError: the call cannot be answered as it came in.
     """
-    request = parse_request(body, service.hook)
+    request, today = parse_request(body, service.hook), parts.today()  # one call is about one day
     orders = named_in_call(service, request, parts.terminology)
     if service.subject is Subject.DRAFTS and not orders.subjects:
         return nothing_to_say(request, parts.new_id)
@@ -77,10 +77,10 @@ def answer(service: HookService, body: bytes, parts: Parts, caller: Caller = DEM
     orders, bookings = held_in_chart(service, request, received, orders, parts.terminology)
     if service.subject in (Subject.DISPATCHED, Subject.APPOINTMENTS) and not (orders.subjects or bookings):
         return nothing_to_say(request, parts.new_id)
-    chart = _chart(request, orders.all, received, service, parts)
+    chart = _chart(request, orders.all, received, service, parts, today)
     if chart.deceased or (not chart.nen_evidence and chart.facts.nen_status is not None):
         return nothing_to_say(request, parts.new_id)
-    consultation = _consult(request, orders, bookings, chart, received, parts, caller)
+    consultation = _consult(request, orders, bookings, chart, received, parts, caller, today)
     cards = wanted_cards(service.respond(consultation), request.configuration) if chart.nen_evidence else ()
     records = wants_records(request.configuration, service.acts(parts.knowledge.site))
     actions = service.act(consultation) if chart.nen_evidence and records else ()
@@ -95,16 +95,17 @@ def _consult(
     received: Received,
     parts: Parts,
     caller: Caller,
+    today: date,
 ) -> Consultation:
     """Assess the chart and put together what a hook may choose from."""
     ordered = with_history(orders.all, chart.days_since)
-    knowledge = parts.knowledge.on(parts.today())
+    knowledge = parts.knowledge.on(today)
     assessed = assess_chart(chart, tuple(draft.order for draft in ordered), knowledge)
     assessed = with_pama(assessed, knowledge, facts_held_in(chart.unavailable))
     return Consultation(
         patient_id=request.patient_id,
         encounter_id=request.encounter_id,
-        today=parts.today(),
+        today=today,
         assessment=assessed.assessment,
         chart=assessed.chart,
         knowledge=knowledge,
@@ -147,12 +148,13 @@ def _chart(
     received: Received,
     service: HookService,
     parts: Parts,
+    today: date,
 ) -> PatientFacts:
     chart = read_chart(
         received.resources,
         patient_id=request.patient_id,
         encounter_id=request.encounter_id,
-        today=parts.today(),
+        today=today,
         terminology=parts.terminology,
         attributes=parts.knowledge.attributes,
         windows=parts.knowledge.windows,

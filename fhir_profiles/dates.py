@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 DAYS_PER_MONTH = 30.4375
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?(?:T.*)?$", re.ASCII)
@@ -69,8 +69,3 @@ def within(when: When | None, today: date, days: float) -> bool:
         return False
     fewest, most = days_before(when, today)
     return fewest >= 0 and most <= days
-
-
-def day_before(today: date, days: int) -> date:
-    """The date ``days`` before today."""
-    return today - timedelta(days=days)

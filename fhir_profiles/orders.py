@@ -20,7 +20,6 @@ from fhir_profiles.reading import (
     reading_defaults,
     status,
     text,
-    words,
 )
 from fhir_profiles.terminology import Terminology
 
@@ -178,8 +177,3 @@ def with_history(drafts: Iterable[DraftOrder], days_since: Mapping[str, float]) 
         )
         for draft in drafts
     )
-
-
-def reason_words(resource: Resource) -> str:
-    """The indication as written, for people."""
-    return "; ".join(filter(None, (words(reason) for reason in objects(resource.get("reasonCode")))))

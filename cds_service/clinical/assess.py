@@ -307,7 +307,7 @@ def _alternatives(scenario: str, situation: dict[str, Any], knowledge: Knowledge
     for (name, procedure), row in knowledge.ratings.items():
         if name != names[0]:
             continue
-        rated, reason = imaging.rating(scenario, procedure, knowledge, knowledge.site_agent)
+        rated, reason = imaging.rating(scenario, procedure, knowledge, knowledge.site.studies.sstr_agent)
         if rated != NOT_RATED:
             blocked_by = _blocked_by(procedure, situation, knowledge)
             available = procedure not in knowledge.unavailable

@@ -69,7 +69,7 @@ def _rated(order: OrderAssessment, plain: Reading, others: Others, knowledge: Kn
     """The order with what may be recorded on it and on the suggested one."""
     suggested = None
     if order.suggestion is not None:
-        better = Order(order.order.id, order.suggestion, agent=knowledge.site_agent)
+        better = Order(order.order.id, order.suggestion, agent=knowledge.site.studies.sstr_agent)
         suggested = _settled(better, plain, others, knowledge)
     return replace(order, pama=_settled(order.order, plain, others, knowledge), suggestion_pama=suggested)
 

@@ -479,8 +479,8 @@ def _unavailable(site: Site, procedures: Mapping[str, m.Procedure]) -> frozenset
 
 def _unrated_here(site: Site, equivalence: m.PrincipleRow) -> frozenset[str]:
     """SSTR PET is not suggested where its rating does not reach the site's tracer (RAT-07)."""
-    agent = site.studies.sstr_tracer.rpartition("-")[2]
-    return frozenset() if equivalence.class_equivalence or agent in equivalence.agents else frozenset({"pet-ct-sstr"})
+    rated = equivalence.class_equivalence or site.studies.sstr_agent in equivalence.agents
+    return frozenset() if rated else frozenset({"pet-ct-sstr"})
 
 
 def read_knowledge(folder: Traversable, site: Site = DEFAULT_SITE) -> m.Knowledge:

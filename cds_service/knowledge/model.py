@@ -518,11 +518,6 @@ class Knowledge:
         """How suggested orders are written."""
         return OrderWriting(self.site.orders.code_systems, self.site.studies.sstr_tracer)
 
-    @property
-    def site_agent(self) -> str:
-        """Ligand of the SSTR PET tracer that the site uses."""
-        return self.site.studies.sstr_tracer.rpartition("-")[2]
-
     def set_by_site(self, row: Row) -> bool:
         """Whether a value that the site set is part of the row."""
         return not self.settings.changed.isdisjoint(row.uses)

@@ -80,6 +80,11 @@ class SiteStudies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     unavailable: list[str] = []
     sstr_tracer: str = DEFAULT_WRITING.sstr_tracer
 
+    @property
+    def sstr_agent(self) -> str:
+        """Ligand of the tracer: dotatate, dotatoc, dotanoc."""
+        return self.sstr_tracer.rpartition("-")[2]
+
 
 class SiteOrders(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How suggested orders are coded.

@@ -34,7 +34,7 @@ _LATER, _SOONER = "ct-cap-w", "ct-abd-pel-w"
 def suggestions(knowledge: Knowledge) -> Proof:
     """Every scenario, every study, every state of the facts that block studies."""
     trial = Trial("suggestions", "suggestions safe, usually appropriate and never the order")
-    studies = (Order(key, key, agent=knowledge.site_agent) for key in knowledge.procedures)
+    studies = (Order(key, key, agent=knowledge.site.studies.sstr_agent) for key in knowledge.procedures)
     orders = (*studies, Order("another study", None))
     for scenario, patient in patients(knowledge).items():
         for state in grid(blocking_facts(knowledge)):

@@ -15,7 +15,7 @@ from cds_service.errors import PatientMismatch, UnsupportedFhirVersion
 from cds_service.knowledge import load_knowledge
 from cds_service.service import Booking
 from fhir_profiles.appointments import imaging_bookings
-from fhir_profiles.orders import imaging_orders, indications, planned_studies, reason_words, with_history
+from fhir_profiles.orders import imaging_orders, indications, planned_studies, with_history
 from fhir_profiles.reading import labels
 from fhir_profiles.terminology import CodeRow, load_terminology
 from tests.profiles.charts import HOSTILE, PATIENT, Resource, concept, expand, patient, pnet, read, resource
@@ -656,14 +656,6 @@ def test_an_indication_loses_to_the_record_and_is_told() -> None:
 def test_other_reasons_are_no_indication(reason: object) -> None:
     """Pain, another cancer, text: no tumour is read into them."""
     assert indications(found(order("@loinc|36813-4", reasonCode=[reason])), TERMS) == []
-
-
-def test_reasons_are_shown_as_written() -> None:
-    """Texts and displays of all reasons, for people."""
-    given = order(
-        "@loinc|36813-4", reasonCode=[{"text": "pNET G2"}, "@icd|C25.4|Malignant neoplasm of endocrine pancreas"]
-    )
-    assert reason_words(given) == "pNET G2; Malignant neoplasm of endocrine pancreas"
 
 
 def test_days_since_the_same_study_travel_with_the_order() -> None:

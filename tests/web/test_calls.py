@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from importlib.resources import files
 from typing import Any
 
@@ -13,12 +15,14 @@ from structlog.testing import capture_logs
 
 from cds_service.errors import StoreError
 from cds_service.issuing import unrecorded
+from cds_service.pipeline import Parts, answer
 from cds_service.store.base import ConsultRecord
 from fhir_profiles.drafts import CONCEPT_OF
 from fhir_profiles.large_chart import large_chart
 from fhir_profiles.synthetic import hook_request, synthetic_patients
 from fhir_profiles.terminology import Terminology
 from hooks import SERVICES
+from tests.builders import AS_OF
 from tests.calling import (
     ASSESSMENT,
     HOOK_INSTANCE,
@@ -26,6 +30,7 @@ from tests.calling import (
     MakeApp,
     OverHttp,
     drafts,
+    encoded,
     post,
     synthetic_request,
     without_ids,
@@ -288,6 +293,15 @@ def test_two_calls_get_different_identifiers(local: InProcess, advertised: Adver
     first, second = (post(local, "order-sign", request).json() for _ in range(2))
     assert first["cards"][0]["uuid"] != second["cards"][0]["uuid"]
     assert without_ids(first) == without_ids(second)
+
+
+def test_a_call_is_about_one_day(parts: Parts, advertised: Advertised) -> None:
+    """Midnight may pass while a call is answered: ages, windows, rules and dates all go by the day it began."""
+    days = iter([AS_OF, *(AS_OF + timedelta(days=400) for _ in range(9))])
+    service = next(service for service in SERVICES if service.hook == "order-sign")
+    body = encoded(synthetic_request("incidental-tail-lesion", "order-sign", advertised))
+    asked = replace(parts, today=lambda: next(days), new_id=lambda: "id")
+    assert answer(service, body, asked).body == answer(service, body, replace(parts, new_id=lambda: "id")).body
 
 
 def test_calls_at_the_same_time_do_not_mix(local: InProcess, advertised: Advertised) -> None:
