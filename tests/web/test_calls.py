@@ -298,8 +298,8 @@ def test_two_calls_get_different_identifiers(local: InProcess, advertised: Adver
 def test_a_call_is_about_one_day(parts: Parts, advertised: Advertised) -> None:
     """Midnight may pass while a call is answered: ages, windows, rules and dates all go by the day it began."""
     days = iter([AS_OF, *(AS_OF + timedelta(days=400) for _ in range(9))])
-    service = next(service for service in SERVICES if service.hook == "order-sign")
-    body = encoded(synthetic_request("incidental-tail-lesion", "order-sign", advertised))
+    service = next(service for service in SERVICES if service.hook == "patient-view")
+    body = encoded(synthetic_request("one-year-after-resection", "patient-view", advertised))
     asked = replace(parts, today=lambda: next(days), new_id=lambda: "id")
     assert answer(service, body, asked).body == answer(service, body, replace(parts, new_id=lambda: "id")).body
 
