@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from cds_service.clinical.contradictions import Assessed, assess_chart
 from cds_service.clinical.pama import with_pama
 from cds_service.clinical.whatif import would_change
-from cds_service.domain.findings import PatientFacts, WhatIf
+from cds_service.domain.findings import Order, PatientFacts, WhatIf
 from cds_service.errors import FactsError
 from cds_service.interchange import assessment_object, read_facts, read_orders
 from cds_service.knowledge.model import Knowledge
@@ -65,6 +65,28 @@ def from_bundle(
     Raises:
         FactsError: no Bundle, not exactly one Patient, or an order that is not in it.
     """
+    resources, patient_id = _chart(bundle)
+    ordered = _ordered(resources, references)
+    drafts = imaging_orders(ordered, patient_id, terminology)
+    chart = _read(resources, ordered, patient_id, today, knowledge, terminology, indications(drafts, terminology))
+    orders = tuple(draft.order for draft in with_history(drafts, chart.days_since))
+    return Consulted(patient_id, with_pama(assess_chart(chart, orders, knowledge), knowledge), knowledge)
+
+
+def about_options(bundle: Any, today: date, knowledge: Knowledge, terminology: Terminology) -> Consulted:
+    """Assess the patient of a Bundle for the question which studies there are: one order that names none.
+
+    Raises:
+        FactsError: no Bundle, or not exactly one Patient.
+    """
+    resources, patient_id = _chart(bundle)
+    drafts = _ordered(resources, ())
+    chart = _read(resources, drafts, patient_id, today, knowledge, terminology, ())
+    return Consulted(patient_id, assess_chart(chart, (Order("options", None),), knowledge), knowledge)
+
+
+def _chart(bundle: Any) -> tuple[list[dict[str, Any]], str]:
+    """The resources of a Bundle, and the id of its only patient."""
     if not isinstance(bundle, Mapping) or bundle.get("resourceType") != "Bundle":
         raise FactsError("expected a FHIR Bundle")
     entries = [entry.get("resource") for entry in bundle.get("entry") or () if isinstance(entry, Mapping)]
@@ -72,11 +94,21 @@ def from_bundle(
     patients = [resource for resource in resources if resource.get("resourceType") == "Patient"]
     if len(patients) != 1:
         raise FactsError(f"expected exactly one Patient in the Bundle, found {len(patients)}")
-    patient_id = str(patients[0].get("id"))
-    ordered = _ordered(resources, references)
-    drafts = imaging_orders(ordered, patient_id, terminology)
+    return resources, str(patients[0].get("id"))
+
+
+def _read(
+    resources: Sequence[dict[str, Any]],
+    ordered: Sequence[dict[str, Any]],
+    patient_id: str,
+    today: date,
+    knowledge: Knowledge,
+    terminology: Terminology,
+    indicated: Iterable[dict[str, Any]],
+) -> PatientFacts:
+    """What the resources but the orders say about the patient."""
     encounter = next((str(r.get("id")) for r in resources if r.get("resourceType") == "Encounter"), None)
-    chart = read_chart(
+    return read_chart(
         [resource for resource in resources if resource not in ordered],
         patient_id=patient_id,
         encounter_id=encounter,
@@ -84,10 +116,8 @@ def from_bundle(
         terminology=terminology,
         attributes=knowledge.attributes,
         windows=knowledge.windows,
-        indications=indications(drafts, terminology),
+        indications=indicated,
     )
-    orders = tuple(draft.order for draft in with_history(drafts, chart.days_since))
-    return Consulted(patient_id, with_pama(assess_chart(chart, orders, knowledge), knowledge), knowledge)
 
 
 def _ordered(resources: list[dict[str, Any]], references: Sequence[str]) -> list[dict[str, Any]]:

@@ -113,6 +113,22 @@ def _under_one_requisition(
     )
 
 
+def study_code(procedure: str, label: str, terminology: Terminology) -> dict[str, Any]:
+    """The code a study is ordered by: its preferred codes with its name, or its name alone where none may be written.
+
+    Args:
+        procedure: procedure key.
+        label: text of the order.
+        terminology: where the preferred codes come from.
+    """
+    for concept in terminology.concepts.values():
+        if concept.procedure == procedure and concept.preferred:
+            codings = _preferred(concept.key, concept.preferred, DEFAULT_WRITING.code_systems, terminology)
+            if codings:
+                return {"coding": codings, "text": label}
+    return {"text": label}
+
+
 def suggested_test(fact: str, draft: Mapping[str, object], patient_id: str, terminology: Terminology) -> dict[str, Any]:
     """A draft ServiceRequest for the test that tells a fact.
 
