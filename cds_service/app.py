@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache, partial
+from typing import Any
 from uuid import uuid4
 
 from flask import Flask
@@ -16,20 +17,20 @@ from cds_service.errors import SettingsError
 from cds_service.fhir.client import Read, read
 from cds_service.fhir.policy import ReadPolicy, read_policy
 from cds_service.http_client import get_bounded
-from cds_service.knowledge import Knowledge, knowledge_at, load_knowledge, load_site
+from cds_service.knowledge import Knowledge
 from cds_service.pipeline import Parts
 from cds_service.service import HookService
 from cds_service.settings import Settings, load_settings
+from cds_service.sites import knowledge_for
 from cds_service.store.base import Store
 from cds_service.store.clients import ClientStore, open_clients
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
 from cds_service.store.pseudonym import patient_pseudonym
 from cds_service.store.sql import SqlStore
-from cds_service.web import access, cors, demo, docs, edge, feedback, guideline, ops, problems
+from cds_service.web import access, artefacts, cors, demo, docs, edge, feedback, guideline, ops, problems
 from cds_service.web import services as cds_services
-from fhir_profiles.drafts import check_tracer
-from fhir_profiles.synthetic import synthetic_patients
+from fhir_profiles.synthetic import moved_to, resources, synthetic_patients
 from fhir_profiles.terminology import Terminology, load_terminology
 from hooks import SERVICES
 
@@ -85,6 +86,7 @@ def create_app(
     app.register_blueprint(feedback.blueprint(services, store, now, comments=settings.store_comments))
     app.register_blueprint(ops.blueprint(knowledge, store))
     app.register_blueprint(guideline.blueprint(knowledge, today, settings.public_base))
+    app.register_blueprint(artefacts.blueprint(parts_for, shared, charts_of(store, today, demo=settings.demo)))
     app.register_blueprint(docs.blueprint(services, shared, demo=settings.demo))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
@@ -141,23 +143,21 @@ def _admit(app: Flask, settings: Settings, clients: ClientStore | None, fetch: F
     return tuple(found.client for found in registered)
 
 
+def charts_of(store: Store, today: Callable[[], date], *, demo: bool) -> artefacts.Charts:
+    """Charts held here: in demo mode those of the synthetic patients, moved to today; otherwise none."""
+
+    def chart(patient_id: str) -> Mapping[str, Any] | None:
+        for patient in store.synthetic() if demo else ():
+            if any(r["resourceType"] == "Patient" and r["id"] == patient_id for r in resources(patient.bundle)):
+                return moved_to(patient.bundle, date.fromisoformat(patient.as_of), today())
+        return None
+
+    return chart
+
+
 def hash_key(settings: Settings, store: Store) -> bytes:
     """The key of the patient hashes: the site's own or, without one, a random one the store keeps."""
     return settings.hash_key.get_secret_value().encode() if settings.hash_key else store.pseudonym_key()
-
-
-def knowledge_for(site_file: str, terminology: Terminology) -> Knowledge:
-    """The knowledge as it holds at the site of a site file.
-
-    Raises:
-        SiteError: the site file cannot be used.
-    """
-    if not site_file:
-        return load_knowledge()
-    site = load_site(site_file)
-    knowledge = knowledge_at(site)
-    check_tracer(knowledge.order_writing, terminology)
-    return knowledge
 
 
 def policy_of(settings: Settings) -> ReadPolicy:

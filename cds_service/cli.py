@@ -16,6 +16,7 @@ from cds_service.checks import find_problems, overdue
 from cds_service.commands.audit import audit
 from cds_service.commands.client import client
 from cds_service.commands.db import db
+from cds_service.commands.export import export_fhir
 from cds_service.commands.feedback import feedback
 from cds_service.consult import Consulted, from_bundle, from_facts
 from cds_service.errors import FactsError, PnetCdsError
@@ -26,6 +27,7 @@ from cds_service.knowledge import Knowledge
 from cds_service.observability import configure_logging
 from cds_service.proof import Proof, proving
 from cds_service.settings import Settings, load_settings
+from cds_service.sites import knowledge_for
 from fhir_profiles.terminology import load_terminology
 
 
@@ -102,8 +104,6 @@ def _consultations(
 
 
 def _knowledge(site: str) -> Knowledge:
-    from cds_service.app import knowledge_for  # noqa: PLC0415 - the web parts load only where they are needed
-
     return knowledge_for(site or load_settings().site_file, load_terminology())
 
 
@@ -239,7 +239,7 @@ def _proofs(knowledge: Knowledge, quick: bool, shown: bool) -> list[Proof]:
     return proofs
 
 
-for group in (audit, client, db, feedback):
+for group in (audit, client, db, export_fhir, feedback):
     cli.add_command(group)
 
 

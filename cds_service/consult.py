@@ -74,7 +74,9 @@ def from_bundle(
 
 
 def about_options(bundle: Any, today: date, knowledge: Knowledge, terminology: Terminology) -> Consulted:
-    """Assess the patient of a Bundle for the question which studies there are: one order that names none.
+    """Assess the patient of a Bundle for the question which studies there are: as if each rated one were ordered.
+
+    Without any rated study there is one order, which names none.
 
     Raises:
         FactsError: no Bundle, or not exactly one Patient.
@@ -82,7 +84,14 @@ def about_options(bundle: Any, today: date, knowledge: Knowledge, terminology: T
     resources, patient_id = _chart(bundle)
     drafts = _ordered(resources, ())
     chart = _read(resources, drafts, patient_id, today, knowledge, terminology, ())
-    return Consulted(patient_id, assess_chart(chart, (Order("options", None),), knowledge), knowledge)
+    none = (Order("options", None),)
+    rated = assess_chart(chart, none, knowledge).assessment.orders[0].alternatives
+    orders = tuple(
+        Order(study.procedure, study.procedure, days_since_same_procedure=chart.days_since.get(study.procedure))
+        for study in rated
+        if study.available
+    )
+    return Consulted(patient_id, assess_chart(chart, orders or none, knowledge), knowledge)
 
 
 def _chart(bundle: Any) -> tuple[list[dict[str, Any]], str]:

@@ -164,3 +164,9 @@ class PrefetchMissing(RequestError):
     """Data without which no useful and safe answer exists was not supplied."""
 
     slug = "prefetch-missing"
+
+
+class UnknownArtefact(RequestError):
+    """The FHIR endpoint holds no such artefact, or nothing about such a patient."""
+
+    slug = "artefact-unknown"

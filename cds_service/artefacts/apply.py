@@ -5,15 +5,15 @@ The clinical functions decide; here their answer is written as FHIR.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from typing import Any, Final
 
 from cds_service.artefacts.naming import Stamp, canonical, stamp
 from cds_service.artefacts.plans import CHOICE, citations, rating_extensions
 from cds_service.clinical.contradictions import Assessed
-from cds_service.domain.findings import OrderAssessment, RatedStudy
-from cds_service.domain.terms import USUALLY_NOT_APPROPRIATE
+from cds_service.domain.findings import Assessment, OrderAssessment
+from cds_service.domain.terms import NOT_RATED, USUALLY_NOT_APPROPRIATE
 from cds_service.knowledge.model import Knowledge
 from fhir_profiles.abstracted import abstracted
 from fhir_profiles.drafts import study_code
@@ -29,7 +29,7 @@ def care_plan(
 
     Args:
         plan: id of the PlanDefinition: a scenario, or the choice of the scenario.
-        assessed: the patient, assessed with one order that names no study.
+        assessed: the patient, assessed as if every rated study were ordered.
         subject: reference to the patient.
         day: the day for which it was assessed.
         knowledge: the rows in force.
@@ -38,7 +38,7 @@ def care_plan(
     assessment = assessed.assessment
     marked = stamp(knowledge)
     applies = plan in (CHOICE, assessment.scenario)
-    options = list(_options(assessment.orders[0], knowledge)) if applies else []
+    options = _options(assessment, knowledge) if applies else []
     facts = [_contained(item) for item in abstracted(assessment.facts, subject, day)]
     contained = [*facts, *(_proposal(option, subject, knowledge, terminology) for option in options)]
     if options:
@@ -62,7 +62,7 @@ def care_plan(
     return found | {"note": [{"text": said} for said in _notes(applies, assessed, knowledge)]}
 
 
-def _applied(plan: str, assessment: Any) -> list[str]:
+def _applied(plan: str, assessment: Assessment) -> list[str]:
     return [plan, assessment.scenario] if plan == CHOICE else [plan]
 
 
@@ -71,32 +71,37 @@ def _contained(observation: dict[str, Any]) -> dict[str, Any]:
     return observation | {"id": f"fact-{observation['id']}"}
 
 
-def _options(order: OrderAssessment, knowledge: Knowledge) -> Iterator[RatedStudy]:
-    """The studies left for this patient, the one to prefer first."""
+def _options(assessment: Assessment, knowledge: Knowledge) -> list[OrderAssessment]:
+    """The studies left for this patient, those preferred first."""
     left = [
-        study
-        for study in order.alternatives
-        if study.available and not study.blocked_by and study.rating != USUALLY_NOT_APPROPRIATE
+        order
+        for order in assessment.orders
+        if not order.blocked_by and order.rating not in (NOT_RATED, USUALLY_NOT_APPROPRIATE)
     ]
-    yield from sorted(left, key=lambda study: study.procedure != order.suggestion)
+    preference = knowledge.preferences.get(assessment.scenario)
+    first = preference.preference if preference else []
+    return sorted(left, key=lambda order: first.index(_key(order)) if _key(order) in first else len(first))
 
 
-def _proposal(
-    study: RatedStudy, subject: str, knowledge: Knowledge, terminology: Terminology
-) -> dict[str, Any]:
+def _key(order: OrderAssessment) -> str:
+    return order.order.procedure or ""
+
+
+def _proposal(option: OrderAssessment, subject: str, knowledge: Knowledge, terminology: Terminology) -> dict[str, Any]:
+    key = _key(option)
     return {
         "resourceType": "ServiceRequest",
-        "id": study.procedure,
-        "instantiatesCanonical": [canonical("ActivityDefinition", study.procedure)],
+        "id": key,
+        "instantiatesCanonical": [canonical("ActivityDefinition", key)],
         "status": "draft",
         "intent": "proposal",
-        "code": study_code(study.procedure, knowledge.procedures[study.procedure].label, terminology),
+        "code": study_code(key, knowledge.procedures[key].label, terminology),
         "subject": {"reference": subject},
     }
 
 
 def _request_group(
-    scenario: str, options: list[RatedStudy], subject: str, knowledge: Knowledge, marked: Stamp
+    scenario: str, options: list[OrderAssessment], subject: str, knowledge: Knowledge, marked: Stamp
 ) -> dict[str, Any]:
     return {
         "resourceType": "RequestGroup",
@@ -116,26 +121,41 @@ def _request_group(
     }
 
 
-def _option(study: RatedStudy, scenario: str, knowledge: Knowledge) -> dict[str, Any]:
-    origin = (knowledge.scenarios[scenario].candidates or [scenario])[0]
-    row = knowledge.ratings[origin, study.procedure]
-    return {
+def _option(option: OrderAssessment, scenario: str, knowledge: Knowledge) -> dict[str, Any]:
+    key = _key(option)
+    row = knowledge.ratings[(knowledge.scenarios[scenario].candidates or [scenario])[0], key]
+    action: dict[str, Any] = {
         "extension": rating_extensions(row),
         "prefix": row.id,
-        "title": knowledge.procedures[study.procedure].label,
+        "title": knowledge.procedures[key].label,
         "description": row.statement,
         "documentation": citations(row),
-        "resource": {"reference": f"#{study.procedure}"},
+        "resource": {"reference": f"#{key}"},
     }
+    said = dict.fromkeys((*(finding.rule for finding in option.safety), *option.warnings, *option.advice))
+    if said:
+        action["textEquivalent"] = " ".join(_said(rule, knowledge) for rule in said)
+    return action
+
+
+def _said(rule: str, knowledge: Knowledge) -> str:
+    return f"{rule}: {knowledge.rule_rows[rule].statement}"
 
 
 def _notes(applies: bool, assessed: Assessed, knowledge: Knowledge) -> Iterator[str]:
+    """What is left out and why, what is not known, what could not be used."""
     assessment = assessed.assessment
     if not applies:
         yield f"This plan does not apply: the scenario is {assessment.scenario} ({assessment.scenario_rule})."
-    for study in assessment.orders[0].alternatives if applies else ():
-        if study.blocked_by:
-            yield f"{knowledge.procedures[study.procedure].label} is left out: {', '.join(study.blocked_by)}."
+    for order in assessment.orders if applies else ():
+        if order.blocked_by:
+            why = " ".join(_said(rule, knowledge) for rule in order.blocked_by)
+            yield f"{knowledge.procedures[_key(order)].label} is left out. {why}"
+    if assessment.limited_applicability:
+        yield _said("RAT-06", knowledge)
+    if assessment.auc != NOT_RATED:
+        rules = ", ".join(rule for rule in assessment.rules if rule.startswith("AUC-"))
+        yield f"SSTR PET is supported by its appropriate-use criteria ({rules})."
     if assessment.missing:
         yield f"Not on record, and of consequence: {', '.join(assessment.missing)}."
     for skipped in assessed.chart.skipped:

@@ -29,7 +29,7 @@ class Artefacts:
 
     stamp: Stamp
     by_key: Mapping[tuple[str, str], Artefact]
-    examples: tuple[Artefact, ...]
+    examples: Mapping[str, Artefact]
 
     def __iter__(self) -> Iterator[Artefact]:
         return iter(self.by_key.values())
@@ -44,7 +44,7 @@ def artefacts(knowledge: Knowledge, terminology: Terminology) -> Artefacts:
     marked = stamp(knowledge)
     made = sorted(_all(knowledge, terminology, marked), key=lambda one: (one["resourceType"], one["id"]))
     examples = valid_examples()
-    made.append(implementation_guide(made, examples, marked))
+    made.append(implementation_guide(made, examples.values(), marked))
     by_key = {(one["resourceType"], one["id"]): one for one in made}
     if len(by_key) != len(made):
         raise KeyError("two artefacts have one id")

@@ -1,8 +1,8 @@
 """Conditions of rows as FHIRPath over abstracted facts.
 
 The context of an expression is a Bundle of abstracted-fact Observations, one per fact that is known. FHIRPath's empty
-collection is our *unknown*, and its ``and`` and ``or`` treat it as the rows do, so an expression is true, false or empty
-exactly where the row is true, false or unknown.
+collection is our *unknown*, and its ``and`` and ``or`` treat it as the rows do, so an expression is true,
+false or empty exactly where the row is true, false or unknown.
 """
 
 from __future__ import annotations

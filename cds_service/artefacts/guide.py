@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from cds_service import __version__
@@ -46,17 +46,15 @@ _TYPES: Final = {
 def library(knowledge: Knowledge, marked: Stamp) -> dict[str, Any]:
     """What the plans know and what they ask for: one parameter per fact, one reference per plan."""
     about = (
-        f"The guideline rows behind the plans: knowledge {knowledge.version}, hash {knowledge.hash}. A parameter that is "
-        "not given is unknown, and never taken as no."
+        f"The guideline rows behind the plans: knowledge {knowledge.version}, hash {knowledge.hash}. "
+        "A parameter that is not given is unknown, and never taken as no."
     )
     plans = (CHOICE, *knowledge.scenarios)
     return header("Library", LIBRARY, "Imaging of neuroendocrine tumours", about, marked) | {
         "type": {
             "coding": [{"system": "http://terminology.hl7.org/CodeSystem/library-type", "code": "asset-collection"}]
         },
-        "relatedArtifact": [
-            {"type": "composed-of", "resource": canonical("PlanDefinition", plan)} for plan in plans
-        ]
+        "relatedArtifact": [{"type": "composed-of", "resource": canonical("PlanDefinition", plan)} for plan in plans]
         + [
             {"type": "citation", "label": source.key, "display": source.label, "citation": source.citation}
             | ({"url": source.url} if source.url else {})
@@ -115,7 +113,7 @@ def _served(kind: str) -> dict[str, Any]:
 
 
 def implementation_guide(
-    resources: Iterable[Mapping[str, Any]], examples: Sequence[Mapping[str, Any]], marked: Stamp
+    resources: Iterable[Mapping[str, Any]], examples: Iterable[Mapping[str, Any]], marked: Stamp
 ) -> dict[str, Any]:
     """The list of everything, with the examples and the profile each is of; what has no id cannot be listed."""
     members = header(

@@ -18,7 +18,10 @@ from fhir_profiles.terminology import Terminology
 STUDY: Final = "imaging-study"
 SCENARIO: Final = "imaging-scenario"
 LOCAL: Final = "pnet-cds-local"
-_OUTCOMES: Final = {NOT_RATED: "Not rated by any source available", APPROPRIATE_USE: "Supported by appropriate-use criteria"}
+_OUTCOMES: Final = {
+    NOT_RATED: "Not rated by any source available",
+    APPROPRIATE_USE: "Supported by appropriate-use criteria",
+}
 _GROWTH: Final = {
     "d1-mm": "Earlier sum of target diameters, mm",
     "d2-mm": "Later sum of target diameters, mm",

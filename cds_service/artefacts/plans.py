@@ -53,8 +53,8 @@ def _choosing(knowledge: Knowledge, expressions: Expressions, marked: Stamp) -> 
             "PlanDefinition",
             CHOICE,
             "Choice of the imaging scenario",
-            "A decision list: the first action whose condition is true names the scenario. A condition that is empty is "
-            "unknown and does not count as true.",
+            "A decision list: the first action whose condition is true names the scenario. What is unknown does not "
+            "count as true.",
             marked,
         )
         | _common(knowledge, (rule.row for rule in knowledge.selection))
@@ -88,11 +88,12 @@ def _plan(row: ScenarioRow, knowledge: Knowledge, expressions: Expressions, mark
     members = header("PlanDefinition", row.scenario, row.label[:1].upper() + row.label[1:], row.statement, marked)
     if row.excludes:
         members["usage"] = f"Not for: {row.excludes}"
+    applies = _first_true(row.scenario, knowledge, expressions)
     chosen = {
         "title": row.label,
         "description": row.statement,
         "trigger": _triggers(),
-        "condition": [_condition(f"is-{row.scenario}", row.statement, _first_true(row.scenario, knowledge, expressions))],
+        "condition": [_condition(f"is-{row.scenario}", row.statement, applies)],
         "groupingBehavior": "logical-group",
         "selectionBehavior": "any",
         "action": [_study(rated, key, knowledge, expressions) for key, rated in studies.items()],
@@ -216,4 +217,3 @@ def _left(tests: Iterable[Test], situation: Mapping[str, Any]) -> tuple[Test, ..
         elif not satisfies(test, situation[test.name]):
             return None
     return tuple(left)
-

@@ -68,8 +68,10 @@ _GROUPS: Final[tuple[tuple[str, str, str, Callable[[ConceptRow], bool]], ...]] =
     (
         NEN_CONDITION,
         "Neuroendocrine neoplasms",
-        "Diagnoses read as a neuroendocrine neoplasm, of the pancreas or elsewhere. ICD-10-CM codes of the same families "
-        "with further digits are accepted too.",
+        (
+            "Diagnoses read as a neuroendocrine neoplasm, of the pancreas or elsewhere. ICD-10-CM codes of the same "
+            "families with further digits are accepted too."
+        ),
         lambda concept: concept.kind == "condition" and concept.role == "tumour",
     ),
     (

@@ -19,7 +19,7 @@ from cds_service.clinical import readings
 from cds_service.clinical.conditions import satisfies
 from cds_service.clinical.readings import Column
 from cds_service.domain.facts import FACTS, FactSpec, Kind
-from cds_service.knowledge.model import Knowledge, LimitsRow, Op, Rule, SafetyRow, Test
+from cds_service.knowledge.model import Knowledge, LimitsRow, Op, Rule, SafetyRow, SameKnowledge, Test
 from cds_service.knowledge.ranges import Range
 
 _EVERYTHING: Final = frozenset({readings.SAFETY, readings.STAGE, readings.FOLLOWUP, readings.OVERLAY})
@@ -94,28 +94,13 @@ class Axes:
     prompts: Mapping[str, tuple[Rule[SafetyRow], ...]]
 
 
-class _Same:
-    """Knowledge as a key: it is the same only when it is the same object."""
-
-    __slots__ = ("knowledge",)
-
-    def __init__(self, knowledge: Knowledge) -> None:
-        self.knowledge = knowledge
-
-    def __hash__(self) -> int:
-        return id(self.knowledge)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.knowledge is self.knowledge
-
-
 def axes(knowledge: Knowledge, site: str | None) -> Axes:
     """The axes of all facts that can change an answer about a primary of this site."""
-    return _axes(_Same(knowledge), site)
+    return _axes(SameKnowledge(knowledge), site)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _axes(same: _Same, site: str | None) -> Axes:
+def _axes(same: SameKnowledge, site: str | None) -> Axes:
     knowledge = same.knowledge
     columns: dict[str, list[Column]] = {}
     for column in readings.columns(knowledge, site):

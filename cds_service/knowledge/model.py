@@ -565,3 +565,18 @@ class Knowledge:
     def expired(self, today: date) -> tuple[Row, ...]:
         """Rows whose review date has passed."""
         return tuple(row for row in self.rows.values() if row.review_by < today.isoformat())
+
+
+class SameKnowledge:
+    """Knowledge as a key of a cache: it is the same only when it is the same object."""
+
+    __slots__ = ("knowledge",)
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+
+    def __hash__(self) -> int:
+        return id(self.knowledge)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SameKnowledge) and other.knowledge is self.knowledge

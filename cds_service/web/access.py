@@ -1,4 +1,4 @@
-"""Who may call what lies under ``/cds-services``: discovery, services, feedback, and whatever comes there later.
+"""Who may call what lies under ``/cds-services`` and ``/fhir``: all that is there, and whatever comes there later.
 
 Every call there passes three steps: who is it, how often do they call, may they. In demo mode everybody may.
 """
@@ -17,12 +17,16 @@ from cds_service.web.caller import known_caller, note_caller
 from cds_service.web.limits import limit_calls
 
 PREFIX: Final = "/cds-services"
+FHIR: Final = "/fhir"
+OPEN: Final = f"{FHIR}/metadata"
+"""Says what the FHIR endpoint can do and nothing else, so that FHIR clients can ask before they sign in."""
 _PLACE_OF_SERVICE: Final = 2
 
 
 def is_protected() -> bool:
     """Whether the call is for something only clients may have."""
-    return request.path == PREFIX or request.path.startswith(f"{PREFIX}/")
+    path = request.path
+    return path != OPEN and any(path == prefix or path.startswith(f"{prefix}/") for prefix in (PREFIX, FHIR))
 
 
 def open_to_everybody(app: Flask) -> None:
@@ -54,5 +58,6 @@ def protect(app: Flask, gate: Gate, public_url: str, rate: str, storage: str) ->
         if "refusal" in g:
             raise g.refusal
         caller, parts = known_caller(), request.path.split("/")
-        if caller and len(parts) > _PLACE_OF_SERVICE and not caller.client.may_call(parts[_PLACE_OF_SERVICE]):
+        of_service = len(parts) > _PLACE_OF_SERVICE and request.path.startswith(PREFIX)
+        if caller and of_service and not caller.client.may_call(parts[_PLACE_OF_SERVICE]):
             raise NotPermitted("This client is not registered for this service; the operator can add it.")

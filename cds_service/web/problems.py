@@ -32,6 +32,7 @@ STATUS: Final[dict[type[errors.PnetCdsError], HTTPStatus]] = {
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
     errors.UnknownService: HTTPStatus.NOT_FOUND,
+    errors.UnknownArtefact: HTTPStatus.NOT_FOUND,
     errors.HookMismatch: HTTPStatus.BAD_REQUEST,
     errors.PatientMismatch: HTTPStatus.BAD_REQUEST,
     errors.UnsupportedFhirVersion: HTTPStatus.BAD_REQUEST,

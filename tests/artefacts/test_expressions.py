@@ -96,9 +96,7 @@ def test_the_plans_block_the_same_studies(case: Case, knowledge: Knowledge) -> N
     for study in studies:
         order = assessed[study["id"]]
         named = {
-            condition["expression"]["name"]
-            for condition in study.get("condition", [])
-            if not holds(condition, bundle)
+            condition["expression"]["name"] for condition in study.get("condition", []) if not holds(condition, bundle)
         }
         blocked = set(order["blocked_by"])
         unrecommended = {"not-recommended"} if order["rating"] == "usually-not-appropriate" else set()
