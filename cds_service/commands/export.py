@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from cds_service.app import knowledge_for
 from cds_service.artefacts import artefacts
 from cds_service.artefacts.package import package_files
 from cds_service.settings import load_settings
+from cds_service.sites import knowledge_for
 from fhir_profiles.terminology import load_terminology
 
 
@@ -38,9 +38,8 @@ def export_fhir(directory: Path, loose: bool, site: str) -> None:
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    click.echo(
-        f"{target}: {len(held.by_key)} artefacts and {len(held.examples)} examples, version {held.stamp.version}"
-    )
+    counted = f"{len(held.by_key)} artefacts and {len(held.examples)} examples"
+    click.echo(f"{target}: {counted}, version {held.stamp.version}")
 
 
 def _archive(files: dict[str, bytes]) -> bytes:

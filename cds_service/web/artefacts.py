@@ -7,6 +7,7 @@ mode, to a synthetic patient. Nothing is written and nothing is kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import Any, Final
@@ -32,9 +33,24 @@ from fhir_profiles.terminology import Terminology
 
 _JSON: Final = "application/fhir+json"
 _FORMATS: Final = frozenset({"json", "application/json", _JSON})
-_KINDS: Final = ", ".join(SERVED)
 Charts = Callable[[str], Mapping[str, Any] | None]
 """The Bundle about a patient by id, where charts are held here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What one call is answered from: the artefacts of the client's knowledge on the day."""
+
+    parts: Parts
+    knowledge: Knowledge
+    held: Artefacts
+    day: date
+
+    def artefact(self, kind: str, identifier: str) -> Mapping[str, Any]:
+        found = self.held.by_key.get((kind, identifier))
+        if found is None:
+            raise UnknownArtefact(f"There is no such artefact; GET {FHIR} and its type lists what there is.")
+        return found
 
 
 def blueprint(parts_for: Callable[[Caller], Parts], shared: Parts, charts: Charts) -> Blueprint:
@@ -42,42 +58,32 @@ def blueprint(parts_for: Callable[[Caller], Parts], shared: Parts, charts: Chart
     routes = Blueprint("fhir", __name__)
     made = lru_cache(maxsize=8)(_made)
 
-    def served() -> tuple[Parts, Knowledge, Artefacts, date]:
+    def served() -> _Served:
         parts = parts_for(current_caller())
         day = parts.today()
-        held = made(SameKnowledge(parts.knowledge), parts.terminology, day)
-        return parts, parts.knowledge.on(day), held, day
+        return _Served(
+            parts, parts.knowledge.on(day), made(SameKnowledge(parts.knowledge), parts.terminology, day), day
+        )
 
     @routes.get(OPEN)
     def metadata() -> Response:
         return _fhir(capability(stamp(shared.knowledge), f"{shared.public_url}{FHIR}"))
 
-    @routes.get(f"{FHIR}/<any({_KINDS}):kind>/<identifier>")
+    @routes.get(f"{FHIR}/<kind>/<identifier>")
     def read(kind: str, identifier: str) -> Response:
-        _, _, held, _ = served()
-        return _fhir(_found(held, kind, identifier))
+        return _fhir(served().artefact(kind, identifier))
 
-    @routes.get(f"{FHIR}/<any({_KINDS}):kind>")
+    @routes.get(f"{FHIR}/<kind>")
     def search(kind: str) -> Response:
-        parts, _, held, _ = served()
-        return _fhir(searchset(kind, held, f"{parts.public_url}{FHIR}", request.args))
+        if kind not in SERVED:
+            raise UnknownArtefact(f"No resources of this type are served here; those served are {', '.join(SERVED)}.")
+        on = served()
+        return _fhir(searchset(kind, on.held, f"{on.parts.public_url}{FHIR}", request.args))
 
     @routes.route(f"{FHIR}/PlanDefinition/$apply", methods=["GET", "POST"])
     @routes.route(f"{FHIR}/PlanDefinition/<identifier>/$apply", methods=["GET", "POST"])
     def apply(identifier: str = CHOICE) -> Response:
-        parts, knowledge, held, day = served()
-        _found(held, "PlanDefinition", identifier)
-        subject, chart = _asked() if request.method == "POST" else (request.args.get("subject", ""), None)
-        patient = _patient_id(subject, chart)
-        chart = chart if chart is not None else charts(patient)
-        if chart is None:
-            raise UnknownArtefact("No chart of this patient is held here; POST it as the parameter data.")
-        consulted = about_options(chart, day, knowledge, parts.terminology)
-        if patient and consulted.id != patient:
-            raise PatientMismatch("The subject is not the patient of the data; one call is about one patient.")
-        return _fhir(
-            care_plan(identifier, consulted.assessed, f"Patient/{consulted.id}", day, knowledge, parts.terminology)
-        )
+        return _fhir(_applied(identifier, served(), charts))
 
     @routes.after_request
     def as_fhir(response: Response) -> Response:
@@ -104,11 +110,19 @@ def _fhir(resource: Mapping[str, Any]) -> Response:
     return response
 
 
-def _found(held: Artefacts, kind: str, identifier: str) -> Mapping[str, Any]:
-    found = held.by_key.get((kind, identifier))
+def _applied(plan: str, on: _Served, charts: Charts) -> dict[str, Any]:
+    """The CarePlan for the patient of the call."""
+    on.artefact("PlanDefinition", plan)
+    subject, chart = _asked() if request.method == "POST" else (request.args.get("subject", ""), None)
+    patient = _patient_id(subject, chart)
+    found = charts(patient) if chart is None else chart
     if found is None:
-        raise UnknownArtefact(f"There is no {kind} of this id; GET {FHIR}/{kind} lists what there is.")
-    return found
+        raise UnknownArtefact("No chart of this patient is held here; POST it as the parameter data.")
+    terminology = on.parts.terminology
+    consulted = about_options(found, on.day, on.knowledge, terminology)
+    if patient and consulted.id != patient:
+        raise PatientMismatch("The subject is not the patient of the data; one call is about one patient.")
+    return care_plan(plan, consulted.assessed, f"Patient/{consulted.id}", on.day, on.knowledge, terminology)
 
 
 def _asked() -> tuple[str, Mapping[str, Any] | None]:

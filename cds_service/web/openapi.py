@@ -7,12 +7,14 @@ it with the routes, and generated calls compare it with the answers.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from cds_service import __version__, errors
 from cds_service.pipeline import Parts
 from cds_service.service import HookService
-from cds_service.web import openapi_paths
+from cds_service.web import openapi_fhir, openapi_paths
+from cds_service.web.access import FHIR, OPEN
 from cds_service.web.openapi_answers import HEADERS, answer, body, refusals
 from cds_service.web.openapi_examples import example, feedback
 from cds_service.web.openapi_paths import Paths, in_path, operation
@@ -34,8 +36,10 @@ support mechanism and not a medical device."""
 _AUTHENTICATION: Final = """\
 A signed token of a registered client (ES384 or RS384): `iss` as registered, `aud` exactly the address that is called,
 `exp`, `iat`, and a `jti` that is used once."""
+_HOOKS: Final = "CDS Hooks"
 _TAGS: Final = (
-    ("CDS Hooks", "What an EHR calls."),
+    (_HOOKS, "What an EHR calls."),
+    (openapi_fhir.TAG, "The guideline and the profiles as FHIR artefacts."),
     ("Operation", "For operators and for those who connect a client."),
     ("Guideline", "Pages about the rules, for people; cards link to them."),
     ("Demo", "The synthetic patients, in demo mode only."),
@@ -101,19 +105,20 @@ def _schemas(services: tuple[HookService, ...], parts: Parts) -> dict[str, Schem
 
 
 def _cds_hooks(services: tuple[HookService, ...], parts: Parts, *, demo: bool) -> Paths:
-    """Discovery, every service and feedback, each with its preflight."""
+    """Discovery, every service, feedback and the FHIR endpoint, each with its preflight."""
     offered = answer("What is offered.", body(reference("Discovery")), _CORS)
     paths: Paths = {
-        "/cds-services": {"get": _for_clients("discover", "Services on offer", {"200": offered}, (), demo=demo)}
+        "/cds-services": {"get": _for_clients(_HOOKS, "discover", "Services on offer", {"200": offered}, (), demo=demo)}
     }
     paths |= {f"/cds-services/{service.id}": {"post": _call(service, parts, demo=demo)} for service in services}
     paths["/cds-services/{service}/feedback"] = {
         "parameters": [in_path("service", {"enum": [service.id for service in services]})],
         "post": _feedback(demo=demo),
     }
+    paths |= openapi_fhir.fhir(partial(_for_clients, demo=demo))
     for path, item in paths.items():
-        name = path.strip("/").replace("/", "-").replace("{service}-", "")
-        item["options"] = _preflight(name)
+        if path != OPEN:
+            item["options"] = _preflight(path)
     return paths
 
 
@@ -122,6 +127,7 @@ def _call(service: HookService, parts: Parts, *, demo: bool) -> dict[str, Any]:
     asked = {shown.name: {"summary": shown.title, "value": shown.call}}
     answered = {shown.name: {"summary": shown.title, "value": shown.answer}}
     return _for_clients(
+        _HOOKS,
         service.id,
         service.title,
         {"200": answer("Cards; none where there is nothing to say.", body(reference("Response"), answered), _CORS)},
@@ -135,6 +141,7 @@ def _call(service: HookService, parts: Parts, *, demo: bool) -> dict[str, Any]:
 def _feedback(*, demo: bool) -> dict[str, Any]:
     said = body(reference("Feedback"), {"two-cards": {"summary": "Two cards", "value": feedback()}})
     return _for_clients(
+        _HOOKS,
         "feedback",
         "What became of cards",
         {"200": answer("It is on disk.", body({"type": "object", "maxProperties": 0}), _CORS)},
@@ -147,6 +154,7 @@ def _feedback(*, demo: bool) -> dict[str, Any]:
 
 
 def _for_clients(
+    tag: str,
     name: str,
     summary: str,
     answers: Mapping[str, Any],
@@ -157,14 +165,16 @@ def _for_clients(
 ) -> dict[str, Any]:
     """An operation for registered clients or, in demo mode, for everybody."""
     if demo:
-        return operation("CDS Hooks", name, summary, {**answers, **refusals(kinds, _CORS)}, **more)
-    permitted = (errors.NotPermitted,) if kinds else ()  # discovery is for every client
+        return operation(tag, name, summary, {**answers, **refusals(kinds, _CORS)}, **more)
+    permitted = (errors.NotPermitted,) if kinds and tag == _HOOKS else ()  # the rest is for every client
     needed = dict.fromkeys((*kinds, *_CLIENTS, *permitted))
     answers = {**answers, **refusals(needed, _CORS)}
-    return operation("CDS Hooks", name, summary, answers, **more, security=[{"client": []}])
+    return operation(tag, name, summary, answers, **more, security=[{"client": []}])
 
 
-def _preflight(name: str) -> dict[str, Any]:
+def _preflight(path: str) -> dict[str, Any]:
+    tag = openapi_fhir.TAG if path.startswith(FHIR) else _HOOKS
+    name = path.strip("/").replace("/", "-").replace("{service}-", "").replace("$", "")
     asked = [
         {
             "name": "Origin",
@@ -183,4 +193,4 @@ def _preflight(name: str) -> dict[str, Any]:
         "204": answer("Whether a page of that origin may call; without the headers it may not.", None, *_GRANTED)
     }
     summary = "Preflight of a browser"
-    return operation("CDS Hooks", f"preflight-{name}", summary, {**answers, **refusals(())}, parameters=asked)
+    return operation(tag, f"preflight-{name}", summary, {**answers, **refusals(())}, parameters=asked)

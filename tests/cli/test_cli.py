@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import structlog
 
@@ -23,7 +24,7 @@ from tests.calling import OverHttp
 from tests.cli.conftest import Command, Ran
 from tests.proof.altered import rating_row, rerated
 
-COMMANDS = ("assess", "audit", "call", "check", "client", "db", "explain", "feedback", "serve")
+COMMANDS = ("assess", "audit", "call", "check", "client", "db", "explain", "export-fhir", "feedback", "serve")
 FACTS = {
     "nen_status": "confirmed",
     "primary_site": "pancreas",
@@ -49,8 +50,11 @@ def test_help_is_there(command: Command, name: str, flag: str) -> None:
     assert ran.out.startswith("Usage: ")
     if name:
         for parameter in cli.commands[name].params:
-            assert parameter.opts[-1] in ran.out
-            assert getattr(parameter, "help", "")
+            if isinstance(parameter, click.Option):
+                assert parameter.opts[-1] in ran.out
+                assert parameter.help
+            else:
+                assert str(parameter.metavar) in ran.out
     else:
         assert all(f"  {shown} " in ran.out for shown in COMMANDS)
 

@@ -37,7 +37,7 @@ EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 FEW: Final = 8
 THOROUGH: Final = ("pnet-order-sign", "pnet-appointment-book")
 """Services of whose calls every member is varied in the usual run as well."""
-BEYOND_SCHEMAS: Final = {"patient-mismatch", "fhir-version-unsupported", "prefetch-missing"}
+BEYOND_SCHEMAS: Final = {"artefact-unknown", "patient-mismatch", "fhir-version-unsupported", "prefetch-missing"}
 """Why a call that is right by its schema may still be refused."""
 CHECKS: Final = [
     not_a_server_error,

@@ -81,13 +81,14 @@ def test_the_document_is_valid_and_the_same_every_time(document: Json, make_app:
 
 
 def test_the_document_of_a_protected_service_says_who_may_call(protected: Protected) -> None:
-    """Clients need a token on everything under /cds-services but preflights, and on nothing else; no demo paths."""
+    """Clients need a token under /cds-services and /fhir, but for preflights and metadata; no demo paths."""
     found = json.loads(protected.app().test_client().get("/openapi.json").data)
     assert [error.message for error in OpenAPIV31SpecValidator(found).iter_errors()] == []
     assert found["components"]["securitySchemes"]["client"]["scheme"] == "bearer"
     assert found["servers"] == [{"url": PUBLIC}]
     for path, method, operation in operations(found):
-        expected = path.startswith("/cds-services") and method != "OPTIONS"
+        guarded = path.startswith(("/cds-services", "/fhir")) and path != "/fhir/metadata"
+        expected = guarded and method != "OPTIONS"
         assert (operation.get("security") == [{"client": []}]) is expected, (path, method)
         assert ("401" in operation["responses"]) is expected, (path, method)
     assert not [path for path in found["paths"] if path.startswith("/demo")]
@@ -116,7 +117,8 @@ def test_documented_and_routed_are_the_same(demo: bool, app: Flask, protected: P
     urls = there.url_map.bind("localhost")
     reached = set()
     for path, method, operation in operations(found):
-        asked = "POST" if method == "OPTIONS" and path != "/cds-services" else method
+        of_service = path.startswith("/cds-services/")
+        asked = method if method != "OPTIONS" else "POST" if of_service else "GET"
         try:
             rule, _ = urls.match(concrete(path, operation, found["paths"][path]), asked, return_rule=True)
         except (NotFound, MethodNotAllowed):
@@ -127,7 +129,8 @@ def test_documented_and_routed_are_the_same(demo: bool, app: Flask, protected: P
         for rule in there.url_map.iter_rules()
         for method in set(rule.methods or ()) - {"HEAD", "OPTIONS"}
     }
-    preflights = {(rule, "OPTIONS") for rule, _ in routed if rule.startswith("/cds-services")}
+    guarded = {rule for rule, _ in routed if rule.startswith(("/cds-services", "/fhir")) and rule != "/fhir/metadata"}
+    preflights = {(rule, "OPTIONS") for rule in guarded}
     assert reached == routed | preflights
 
 
