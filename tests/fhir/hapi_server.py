@@ -53,9 +53,9 @@ class HapiServer:
 
 @contextmanager
 def running(folder: Path, *packages: Path, page: int) -> Iterator[HapiServer]:
-    """A server without data that answers to :data:`TOKEN` only and has installed these packages; the folder gets its log.
+    """A server without data that has installed these packages and answers to :data:`TOKEN` only.
 
-    Like every HAPI server, it takes from a package what is ``active``: definitions that are drafts are left out.
+    As HAPI comes, it takes from a package what is ``active`` and leaves out drafts. Its log goes to the folder.
     """
     with java.running(folder / "hapi-server.log", "Server", str(page), TOKEN, *map(str, packages)) as (_, line):
         yield HapiServer(json.loads(line)["url"])

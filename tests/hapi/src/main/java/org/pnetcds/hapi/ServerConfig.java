@@ -47,7 +47,6 @@ public class ServerConfig {
     public JpaStorageSettings storageSettings() {
         JpaStorageSettings settings = new JpaStorageSettings();
         settings.setSchedulingDisabled(true);
-        settings.setReuseCachedSearchResultsForMillis(null); // what was just written is found
         settings.setPreExpandValueSets(false);
         return settings;
     }
