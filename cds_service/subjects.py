@@ -38,12 +38,17 @@ def named_in_call(service: HookService, request: HookRequest, terminology: Termi
     found = imaging_orders(request.drafts, request.patient_id, terminology)
     if service.hook != "order-select":
         return Orders(found)
-    chosen = {selection.rpartition("/")[2] for selection in request.selections}
-    selected = [any(ref.rpartition("/")[2] in chosen for ref in draft.group) for draft in found]
+    chosen = {_id_of(selection) for selection in request.selections}
+    selected = [any(_id_of(ref) in chosen for ref in draft.group) for draft in found]
     return Orders(
         tuple(draft for draft, yes in zip(found, selected, strict=True) if yes),
         tuple(draft for draft, yes in zip(found, selected, strict=True) if not yes),
     )
+
+
+def _id_of(reference: str) -> str:
+    """The id at the end of a reference, relative or absolute, with or without a version."""
+    return reference.partition("/_history/")[0].rpartition("/")[2]
 
 
 def _is_order(key: str) -> bool:
@@ -60,7 +65,7 @@ def held_in_chart(
 ) -> tuple[Orders, tuple[Booking, ...]]:
     """Dispatched orders and booked studies, which the call names and the chart holds."""
     if service.subject is Subject.DISPATCHED:
-        ours = {ref.rpartition("/")[2] for ref in request.dispatched if "ServiceRequest/" in ref}
+        ours = {_id_of(ref) for ref in request.dispatched if "ServiceRequest/" in ref}
         held = [r for r in received.resources if source(r).partition("/")[2] in ours and _is_request(r)]
         if ours and not held:
             why = "; ".join(sorted({LACK_WORDS[lack] for key, lack in received.lacks.items() if _is_order(key)}))

@@ -11,6 +11,7 @@ import msgspec
 
 from cds_service.domain.findings import ABOUT_ANOTHER, ANOTHER_PATIENT, PatientFacts, Skipped
 from cds_service.domain.policy import Windows
+from cds_service.domain.terms import SUBSETTED
 from fhir_profiles import derived, joins
 from fhir_profiles.chart import Chart
 from fhir_profiles.inputs import READERS
@@ -187,8 +188,11 @@ def _distinct(resources: Iterable[Resource]) -> list[Resource]:
     return [seen[key] for key in sorted(seen)]
 
 
-def _version(resource: Resource) -> tuple[str, bytes]:
-    return text(member(resource.get("meta"), "lastUpdated")), _canonical(resource)
+def _version(resource: Resource) -> tuple[bool, str, bytes]:
+    """Orders copies of a resource: a whole one comes after one that was cut, a later one after an earlier one."""
+    meta = resource.get("meta")
+    whole = not any(tag.get("code") == SUBSETTED for tag in objects(member(meta, "tag")))
+    return whole, text(member(meta, "lastUpdated")), _canonical(resource)
 
 
 def _canonical(resource: Resource) -> bytes:

@@ -66,12 +66,14 @@ class Lack(StrEnum):
     SENT_AS_ERROR = "sent-as-error"
     UNREADABLE = "unreadable"
     MORE_PAGES = "more-pages"
+    SUMMARY_ONLY = "summary-only"
     NOT_GRANTED = "not-granted"
     SERVER_NOT_ALLOWED = "server-not-allowed"
     ADDRESS_REFUSED = "address-refused"
     UNREACHABLE = "unreachable"
     UNAUTHORISED = "unauthorised"
     NOT_OFFERED = "not-offered"
+    GONE = "gone"
     REDIRECTED = "redirected"
     BUSY = "busy"
     SERVER_ERROR = "server-error"
@@ -88,12 +90,14 @@ LACK_WORDS: Final[Mapping[Lack, str]] = {
     Lack.SENT_AS_ERROR: "the EHR sent an error instead",
     Lack.UNREADABLE: "part of it is damaged",
     Lack.MORE_PAGES: "only the first page was sent",
+    Lack.SUMMARY_ONLY: "only a summary of it was sent",
     Lack.NOT_GRANTED: "not granted to this service",
     Lack.SERVER_NOT_ALLOWED: "this service may not read that FHIR server",
     Lack.ADDRESS_REFUSED: "the address of the FHIR server is refused",
     Lack.UNREACHABLE: "the FHIR server cannot be reached",
     Lack.UNAUTHORISED: "the FHIR server does not authorise it",
     Lack.NOT_OFFERED: "the FHIR server does not offer it",
+    Lack.GONE: "the FHIR server no longer has it",
     Lack.REDIRECTED: "the FHIR server redirects elsewhere",
     Lack.BUSY: "the FHIR server is too busy",
     Lack.SERVER_ERROR: "the FHIR server reports an error",
@@ -105,6 +109,9 @@ LACK_WORDS: Final[Mapping[Lack, str]] = {
     Lack.FOREIGN_LINK: "the next page is on another server",
 }
 """The same for people."""
+
+SUBSETTED: Final = "SUBSETTED"
+"""Tag of resources of which a server left something out (``_summary``, ``_elements``)."""
 
 CHANGES: Final = ("scenario", "grade", "stage", "rating", "suggestion", "safety", "followup", "auc")
 """Parts of an answer that knowing one more fact may change."""

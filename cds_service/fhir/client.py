@@ -30,6 +30,7 @@ _LARGEST_SHARE: Final = 2
 """One input takes at most this fraction of the bytes of a call."""
 _BUSY: Final = (429, 503)
 _REFUSED: Final = (401, 403)
+_GONE: Final = 410
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _CLIENT_ERRORS: Final = range(400, 500)
@@ -145,6 +146,7 @@ class _Call:
         headers = {
             "Accept": "application/fhir+json",
             "Accept-Encoding": "gzip",
+            "Cache-Control": "no-cache",  # HAPI repeats what it found up to a minute ago, unless asked not to
             "User-Agent": f"pnet-cds/{__version__}",
         }
         if self.access.token is not None:
@@ -158,6 +160,8 @@ def _refusal(reply: Reply) -> Lack:
         return Lack.UNAUTHORISED
     if reply.status in _REDIRECTS:
         return Lack.REDIRECTED
+    if reply.status == _GONE:
+        return Lack.GONE
     if reply.status in _CLIENT_ERRORS or reply.status == _NOT_IMPLEMENTED:
         return Lack.NOT_OFFERED
     return Lack.SERVER_ERROR

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
@@ -21,7 +23,7 @@ from cds_service.service import Input
 DISPATCHED: Final = "dispatchedOrders"
 """Beginning of the keys of orders read by id; no key holds an id, because keys are logged."""
 _LASTING: Final = frozenset(
-    {Lack.NOT_GRANTED, Lack.SERVER_NOT_ALLOWED, Lack.ADDRESS_REFUSED, Lack.UNAUTHORISED, Lack.NOT_OFFERED}
+    {Lack.NOT_GRANTED, Lack.SERVER_NOT_ALLOWED, Lack.ADDRESS_REFUSED, Lack.UNAUTHORISED, Lack.NOT_OFFERED, Lack.GONE}
 )
 """Lacks of every call of this client: the data were not to be had, which is not the same as a failure."""
 
@@ -51,7 +53,7 @@ def complete(
     if isinstance(base, Lack):
         fetched: Mapping[str, Fetched] = {key: Fetched(lack=base) for key in queries}
     else:
-        fetched = read(access, base, _addresses(queries, received, base), policy)
+        fetched = _read(queries, received, access, base, policy, read)
     for key, found in fetched.items():
         if found.lack is None and key in partly:
             found.lack = Lack.NOT_GRANTED
@@ -99,6 +101,23 @@ def _queries(
     return queries, partly
 
 
+def _read(
+    queries: Mapping[str, str], received: Received, access: FhirAccess, base: Base, policy: ReadPolicy, read: Read
+) -> Mapping[str, Fetched]:
+    """Read from where each query can go on; a search the server has forgotten between two pages starts anew, once."""
+    ends = time.monotonic() + policy.seconds
+    fetched = dict(read(access, base, _addresses(queries, received, base), policy))
+    forgotten = {
+        key: first_page(queries[key])
+        for key, found in fetched.items()
+        if found.lack is Lack.GONE and first_page(queries[key]) != queries[key]
+    }
+    left = ends - time.monotonic()
+    if forgotten and left > 0:
+        fetched |= read(access, base, forgotten, replace(policy, seconds=left))
+    return fetched
+
+
 def _addresses(queries: Mapping[str, str], received: Received, base: Base) -> dict[str, str]:
     """Where each query is asked: at the next page when the first is at hand and its link leads there."""
     found = {}
@@ -115,10 +134,12 @@ def _add(asked: Input, found: Fetched, received: Received, wanted: Mapping[str, 
     pages = [take(asked, msgspec.Raw(page), wanted, received) for page in found.pages]
     errors = [page.lack for page in pages if page.state is State.ERROR]
     damaged = received.gaps.get(key, Gap()).damaged or any(page.damaged for page in pages)
-    lack = found.lack or (Lack.UNREADABLE if damaged else None)
+    cut = any(page.lack is Lack.SUMMARY_ONLY for page in pages)
+    lack = found.lack or (Lack.UNREADABLE if damaged else Lack.SUMMARY_ONLY if cut else None)
     if errors:
         lack = Lack.SERVER_ERROR if Lack.SENT_AS_ERROR in errors else Lack.NOT_FHIR
     if lack is None:
+        received.replace_summaries(key)
         received.states[key] = State.COMPLETE
         received.lacks.pop(key, None)
         return

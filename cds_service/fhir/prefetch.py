@@ -15,12 +15,13 @@ from typing import Any
 import msgspec
 
 from cds_service.domain.findings import Skipped
-from cds_service.domain.terms import Lack
+from cds_service.domain.terms import SUBSETTED, Lack
 from cds_service.protocol.surrogates import decode
 from cds_service.service import Input
 
 _NOTHING = msgspec.Raw(b"")
 _NULL = msgspec.Raw(b"null")
+_CUT = SUBSETTED.encode()
 _COMPANIONS = frozenset(
     {
         "Medication",
@@ -57,6 +58,8 @@ class _Bundle(msgspec.Struct):
     resourceType: Any = None  # noqa: N815 - spelled as on the wire
     entry: list[_Entry] | None = None
     link: Any = None
+    total: Any = None
+    meta: msgspec.Raw = _NOTHING
 
 
 class _Link(msgspec.Struct):
@@ -67,6 +70,7 @@ class _Link(msgspec.Struct):
 class _Peek(msgspec.Struct):
     resourceType: Any = None  # noqa: N815
     code: msgspec.Raw = _NOTHING
+    meta: msgspec.Raw = _NOTHING
 
 
 _BUNDLES = msgspec.json.Decoder(_Bundle)
@@ -83,7 +87,7 @@ class Page:
         next: address of the next page; empty when there is one without a usable address, None when there is none.
         damaged: entries could not be read.
         lack: why the state is not complete.
-        passing: it reports an error that may be gone at a second try.
+        passing: at a second try, all may come: it reports an error that passes, or holds only a summary.
     """
 
     state: State
@@ -116,6 +120,8 @@ class Received:
     """Why, for every key that is not complete."""
     gaps: dict[str, Gap] = field(default_factory=dict)
     """Keys whose data may still be read from the FHIR server."""
+    summaries: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Resources of which something was left out, by key; they stand among the others as well."""
     skipped: list[Skipped] = field(default_factory=list)
     known: frozenset[str] = _COMPANIONS
     """Resource types that may stand in an answer: those asked for, and what servers send along."""
@@ -126,6 +132,11 @@ class Received:
     def unavailable(self) -> tuple[str, ...]:
         """Keys whose data could not be had in full."""
         return tuple(key for key, state in self.states.items() if state is not State.COMPLETE)
+
+    def replace_summaries(self, key: str) -> None:
+        """Forget the summaries that came under a key, because all of it has come since."""
+        replaced = {id(resource) for resource in self.summaries.pop(key, ())}
+        self.resources = [resource for resource in self.resources if id(resource) not in replaced]
 
 
 def receive(prefetch: Mapping[str, msgspec.Raw], inputs: Iterable[Input], wanted: Mapping[str, Wanted]) -> Received:
@@ -178,6 +189,8 @@ class _Value:
     """Resource types met so far."""
     next: str | None = None
     damaged: bool = False
+    cut: bool = False
+    """Something was left out on purpose."""
     issues: set[str] = field(default_factory=set)
     """Codes of the errors reported in place of data."""
 
@@ -187,6 +200,8 @@ class _Value:
             return Page(State.ERROR, lack=Lack.UNREADABLE, passing=True)
         if state is State.COMPLETE:
             return Page(state)
+        if state is State.INCOMPLETE and self.cut:
+            return Page(state, None, self.damaged, Lack.SUMMARY_ONLY, passing=True)
         if state is State.INCOMPLETE:
             return Page(state, self.next, self.damaged, Lack.UNREADABLE if self.damaged else Lack.MORE_PAGES)
         if "OperationOutcome" not in self.kinds:
@@ -211,6 +226,9 @@ class _Value:
     def _entries(self, bundle: _Bundle) -> State:
         """All entries, and the worst of their states."""
         states = {self._resource(entry.resource) for entry in bundle.entry or () if entry.resource != _NOTHING}
+        if _is_cut(bundle.meta) or _is_count(bundle):
+            self.cut = True
+            states.add(State.INCOMPLETE)
         self.next = self.next or _next(bundle.link)
         if State.ERROR in states:
             return State.ERROR
@@ -233,7 +251,9 @@ class _Value:
         try:
             peek = _PEEKS.decode(raw)
             kind = peek.resourceType
-            if isinstance(kind, str) and kind in self.wanted and not self.wanted[kind](bytes(peek.code)):
+            cut = _is_cut(peek.meta)
+            self.cut = self.cut or cut
+            if not cut and isinstance(kind, str) and kind in self.wanted and not self.wanted[kind](bytes(peek.code)):
                 self.kinds.add(kind)
                 self.received.unread += 1
                 return State.COMPLETE
@@ -246,7 +266,10 @@ class _Value:
         if not isinstance(kind, str):
             self._skip("an entry has no resourceType")
             return State.INCOMPLETE
-        return self._keep(kind, resource)
+        if cut:
+            self.received.summaries.setdefault(self.asked.key, []).append(resource)
+        state = self._keep(kind, resource)
+        return State.INCOMPLETE if cut and state is State.COMPLETE else state
 
     def _keep(self, kind: str, resource: dict[str, Any]) -> State:
         """Take a resource of a type that was asked for; another one hides what it was meant to be."""
@@ -275,6 +298,16 @@ class _Value:
             if isinstance(entry, dict) and isinstance(entry.get("resource"), dict):
                 self._resource(msgspec.Raw(msgspec.json.encode(entry["resource"])))
         return State.INCOMPLETE if entries else State.ERROR
+
+
+def _is_cut(meta: msgspec.Raw) -> bool:
+    """Whether a server says of a resource or Bundle that it left something out; most have no such meta, so bytes do."""
+    return _CUT in bytes(meta)
+
+
+def _is_count(bundle: _Bundle) -> bool:
+    """Whether matches were counted and none of them sent; an empty page among others has links."""
+    return isinstance(bundle.total, int) and bundle.total > 0 and not bundle.entry and not bundle.link
 
 
 def _next(link: object) -> str | None:

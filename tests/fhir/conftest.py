@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from fhir_profiles.large_chart import large_chart
-from fhir_profiles.synthetic import is_draft, resources, synthetic_patients
-from tests.fhir.real_server import renamed, running
+from tests.calling import InProcess, MakeApp, templates
+from tests.fhir.reading import stories
+from tests.fhir.real_server import running
 
 PAGE = 20
 """Small pages, so that every chart needs several."""
-LARGE = "large-"
-DISPATCHED = "dispatched-"
+BUSY_MACHINE_SECONDS = 20.0
+"""These tests ask for the same answer, not for a fast one."""
 OBSERVATIONS = 6000
 
 
@@ -22,15 +22,21 @@ OBSERVATIONS = 6000
 def fhir_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real FHIR server with every synthetic patient; once more with the orders sent, and once with a large chart."""
     folder = tmp_path_factory.mktemp("bundles")
-    stories = [patient.bundle for patient in synthetic_patients()]
-    stories += [renamed(story, DISPATCHED) for story in stories]
-    stories.append(renamed(large_chart(OBSERVATIONS), LARGE))
-    for story in stories:
-        for resource in resources(story):
-            if is_draft(resource) and resource["id"].startswith(DISPATCHED):
-                resource["status"] = "active"
-    files = [folder / f"{number:02d}.json" for number in range(len(stories))]
-    for file, story in zip(files, stories, strict=True):
+    held = stories(OBSERVATIONS)
+    files = [folder / f"{number:02d}.json" for number in range(len(held))]
+    for file, story in zip(files, held, strict=True):
         file.write_text(json.dumps(story), encoding="utf-8")
     with running(*files, page=PAGE) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def reading(make_app: MakeApp) -> InProcess:
+    """The service, with time enough to read on a busy machine."""
+    return InProcess(make_app(fhir_seconds=BUSY_MACHINE_SECONDS))
+
+
+@pytest.fixture(scope="session")
+def advertised_here(reading: InProcess) -> dict[str, dict[str, str]]:
+    """Prefetch templates by hook."""
+    return templates(reading)

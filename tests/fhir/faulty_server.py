@@ -167,6 +167,7 @@ FAULTS: Final[Mapping[str, Callable[[State, str], Iterator[bytes]]]] = {
     "status-401": _plain(401),
     "status-403": _plain(403),
     "status-404": _plain(404),
+    "status-410": _plain(410),
     "status-500": _plain(500),
     "status-501": _plain(501),
     "outcome": _plain(body=_OUTCOME),

@@ -28,7 +28,7 @@ def _unavailable(why: str) -> NoReturn:
     pytest.skip(why)
 
 
-def _install() -> str:
+def install() -> str:
     """The Node that runs the server, its packages installed from the lock file."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
@@ -45,7 +45,7 @@ def _install() -> str:
 @contextmanager
 def running(*bundles: Path, page: int) -> Iterator[str]:
     """Base URL of a server that holds these Bundles and answers to :data:`TOKEN` only."""
-    node = _install()
+    node = install()
     command = [node, "server.mjs", "--page", str(page), "--token", TOKEN, *map(str, bundles)]
     with (bundles[0].parent / "server.log").open("w+", encoding="utf-8") as log:
         process = subprocess.Popen(command, cwd=FOLDER, stdout=subprocess.PIPE, stderr=log, text=True)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from cds_service.domain.terms import Lack
-from cds_service.fhir.client import Fetched
+from cds_service.fhir.client import Fetched, Read
 from cds_service.fhir.fallback import complete
 from cds_service.fhir.policy import Base, ReadPolicy, base_of
 from cds_service.fhir.prefetch import Received, State, receive
@@ -37,17 +37,19 @@ class Reader:
     def __init__(self, **told: Fetched) -> None:
         self.told = told
         self.asked: dict[str, str] = {}
+        self.rounds: list[list[str]] = []
 
     def __call__(
         self, _access: FhirAccess, _base: Base, queries: Mapping[str, str], _policy: ReadPolicy
     ) -> Mapping[str, Fetched]:
         self.asked |= queries
+        self.rounds.append(list(queries))
         return {key: self.told.get(key, Fetched([page()], None)) for key in queries}
 
 
 def completed(
     prefetch: Mapping[str, Any],
-    reader: Reader,
+    reader: Read,
     access: FhirAccess | None,
     policy: ReadPolicy | None = None,
     **more: Any,
@@ -141,6 +143,47 @@ def test_a_damaged_first_page_stays_damaged() -> None:
     found = completed({"conditions": first}, reader, FhirAccess(EHR, "t"))
     assert reader.asked["conditions"] == f"{EHR}/Condition?page=2"
     assert (found.states["conditions"], found.lacks["conditions"]) == (State.INCOMPLETE, Lack.UNREADABLE)
+
+
+def test_a_search_that_the_server_forgot_starts_anew() -> None:
+    """HAPI answers 410 once the results behind a link have expired; the search itself can still be made."""
+    link = [{"relation": "next", "url": f"{EHR}?_getpages=1"}]
+    first = {"resourceType": "Bundle", "entry": [{"resource": TUMOUR}], "link": link}
+    asked: list[str] = []
+
+    def forgetful(
+        _access: FhirAccess, _base: Base, queries: Mapping[str, str], policy: ReadPolicy
+    ) -> Mapping[str, Fetched]:
+        asked.extend(queries.values())
+        assert policy.seconds <= ReadPolicy().seconds
+        return {
+            key: Fetched([], Lack.GONE) if "_getpages" in query else Fetched([page(TUMOUR)], None)
+            for key, query in queries.items()
+        }
+
+    found = completed({"conditions": first, "laboratory": None}, forgetful, FhirAccess(EHR, "t"))
+    assert asked == [f"{EHR}?_getpages=1", "Condition?patient=p1&_count=1000"]
+    assert (found.states["conditions"], found.lacks) == (State.COMPLETE, {})
+
+
+def test_what_is_gone_for_good_is_asked_for_twice_at_most() -> None:
+    """A search that the server forgets again stays incomplete; a resource that was deleted is not asked for again."""
+    gone = Fetched([], Lack.GONE)
+    reader = Reader(**{"laboratory": gone, "dispatchedOrders.0": gone})
+    found = completed({"conditions": None}, reader, FhirAccess(EHR, "t"), dispatched=("ServiceRequest/s1",))
+    assert found.lacks == {"laboratory": Lack.GONE, "dispatchedOrders.0": Lack.GONE}
+    assert [sorted(keys) for keys in reader.rounds] == [["dispatchedOrders.0", "laboratory"], ["laboratory"]]
+
+
+def test_a_summary_is_read_in_full() -> None:
+    """With a token all of it is asked for; what is a summary then as well stays incomplete."""
+    cut = TUMOUR | {"meta": {"tag": [{"code": "SUBSETTED"}]}}
+    reader = Reader(conditions=Fetched([page(TUMOUR)], None), laboratory=Fetched([page(cut)], None))
+    found = completed({"conditions": cut}, reader, FhirAccess(EHR, "t"))
+    assert reader.asked["conditions"] == "Condition?patient=p1&_count=1000"
+    assert found.states["conditions"] is State.COMPLETE
+    assert found.lacks == {"laboratory": Lack.SUMMARY_ONLY}
+    assert found.resources == [TUMOUR, cut], "the summary under the first key was replaced"
 
 
 @pytest.mark.parametrize(

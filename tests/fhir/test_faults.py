@@ -42,6 +42,7 @@ def faulty(servers: tuple[State, State]) -> Iterator[State]:
     assert foreign.seen == []
     assert {seen.headers.get("authorization") for seen in server.seen} <= {f"Bearer {TOKEN}"}
     assert {seen.headers.get("accept") for seen in server.seen} <= {"application/fhir+json"}
+    assert {seen.headers.get("cache-control") for seen in server.seen} <= {"no-cache"}
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,7 @@ FAILING: Final = {
     "status-401": Lack.UNAUTHORISED,
     "status-403": Lack.UNAUTHORISED,
     "status-404": Lack.NOT_OFFERED,
+    "status-410": Lack.GONE,
     "status-500": Lack.SERVER_ERROR,
     "status-501": Lack.NOT_OFFERED,
     "outcome": Lack.SERVER_ERROR,

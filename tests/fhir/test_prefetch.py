@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from cds_service.domain.terms import Lack
 from cds_service.fhir.prefetch import Received, State, receive
 from cds_service.service import Input
 
@@ -177,6 +178,42 @@ def test_an_empty_page_with_more_behind_it_is_incomplete() -> None:
 def test_links_that_lead_nowhere_do_not_matter(link: object) -> None:
     """Only a next page says that something is missing."""
     expect(received(bundle(TUMOUR, link=link)), State.COMPLETE, TUMOUR)
+
+
+CUT = {"meta": {"tag": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}]}}
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (bundle(TUMOUR, SYNDROME | CUT), [TUMOUR, SYNDROME | CUT]),
+        (bundle(TUMOUR, **CUT), [TUMOUR]),
+        (TUMOUR | CUT, [TUMOUR | CUT]),
+        (bundle(total=12, **CUT), []),
+        (bundle(total=12), []),
+        ({"resourceType": "Bundle", "total": 1}, []),
+    ],
+)
+def test_a_summary_or_a_count_is_not_all(value: dict[str, Any], kept: list[Any]) -> None:
+    """What a server left something out of (``_summary``, ``_elements``, ``_count=0``) is used, and lacking the rest."""
+    found = received(value)
+    expect(found, State.INCOMPLETE, *kept)
+    assert found.lacks == {"conditions": Lack.SUMMARY_ONLY}
+    assert found.gaps["conditions"].next == "", "asked for again from its beginning"
+
+
+def test_results_that_mean_nothing_are_still_a_summary() -> None:
+    """Whether a result means anything cannot be told when its code may have been left out."""
+    result = {"resourceType": "Observation", "id": "o1", **CUT}
+    raw = msgspec.Raw(json.dumps(bundle(result)).encode())
+    found = receive({"laboratory": raw}, [RESULTS], {"Observation": bool})
+    assert (found.states["laboratory"], found.resources) == (State.INCOMPLETE, [result])
+
+
+@pytest.mark.parametrize("total", [0, "many", None])
+def test_an_empty_result_is_one_whatever_its_total(total: object) -> None:
+    """Only a number above nothing says that there is more."""
+    expect(received(bundle(total=total)), State.COMPLETE)
 
 
 @pytest.mark.parametrize("damaged", [7, "x", True, [], [TUMOUR], {}, {"id": "c9"}, {"resourceType": 5}])

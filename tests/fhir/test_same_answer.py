@@ -3,93 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import Any, Final
 
 import pytest
-import requests
 
-from fhir_profiles.synthetic import hook_request, synthetic_patients
-from tests.calling import HOOK_INSTANCE, Answer, InProcess, MakeApp, assessment, post, templates, without_ids
-from tests.fhir.conftest import DISPATCHED, LARGE
-from tests.fhir.real_server import TOKEN, renamed
-
-Call = dict[str, Any]
-Change = Callable[[Call], None]
-HOOKS: Final = (
-    "patient-view",
-    "order-select",
-    "order-sign",
-    "order-dispatch",
-    "appointment-book",
-    "encounter-discharge",
-)
-SLUGS: Final = tuple(patient.slug for patient in synthetic_patients())
-BUSY_MACHINE_SECONDS: Final = 20.0
-"""These tests ask for the same answer, not for a fast one."""
-
-
-@pytest.fixture(scope="module")
-def reading(make_app: MakeApp) -> InProcess:
-    """The service, with time enough to read on a busy machine."""
-    return InProcess(make_app(fhir_seconds=BUSY_MACHINE_SECONDS))
-
-
-@pytest.fixture(scope="module")
-def advertised_here(reading: InProcess) -> dict[str, dict[str, str]]:
-    """Prefetch templates by hook."""
-    return templates(reading)
-
-
-def authorization(scope: str = "user/*.read") -> dict[str, Any]:
-    """What an EHR adds to a call so that the service may read."""
-    return {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 300, "scope": scope, "subject": "pnet-cds"}
-
-
-def get(server: str, query: str) -> Any:
-    """One page, as the EHR's own prefetch engine would ask for it."""
-    url = query if query.startswith("http") else f"{server}/{query}"
-    answer = requests.get(url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60)
-    return answer.json() if answer.ok else None
-
-
-def filled(template: str, context: Mapping[str, Any]) -> str | None:
-    """The template as the EHR fills it."""
-    for name in ("patientId", "encounterId"):
-        token = "{{context." + name + "}}"
-        if token in template:
-            if not context.get(name):
-                return None
-            template = template.replace(token, context[name])
-    return template
-
-
-def in_full(server: str, template: str, context: Mapping[str, Any]) -> Any:
-    """What an EHR prefetches when it sends everything."""
-    query = filled(template, context)
-    page = get(server, f"{query}&_count=1000" if query and "?" in query else query) if query else None
-    if not page or page["resourceType"] != "Bundle":
-        return page
-    entries, link = list(page.get("entry", ())), page["link"]
-    while following := next((item["url"] for item in link if item["relation"] == "next"), None):
-        more = get(server, following)
-        entries += more["entry"]
-        link = more["link"]
-    return {"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries}
-
-
-def call(slug: str, hook: str, prefix: str, advertised: Mapping[str, Mapping[str, str]], server: str) -> Call:
-    """A call about a patient the server holds, with everything prefetched and the right to read."""
-    story = next(patient.bundle for patient in synthetic_patients() if patient.slug == slug)
-    made = hook_request(renamed(story, prefix), hook, advertised[hook], HOOK_INSTANCE, starts="2026-12-01")
-    made["prefetch"] = {key: in_full(server, query, made["context"]) for key, query in advertised[hook].items()}
-    return copy.deepcopy(made) | {"fhirServer": server, "fhirAuthorization": authorization()}
-
-
-def same(one: Answer, other: Answer) -> None:
-    """Both calls were answered, alike to the letter but for identifiers."""
-    assert (one.status, other.status) == (200, 200), (one.body, other.body)
-    assert without_ids(one.json()) == without_ids(other.json())
+from tests.calling import InProcess, assessment, post
+from tests.fhir.reading import DISPATCHED, HOOKS, LARGE, SLUGS, authorization, call, failed, first_pages, same
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -105,14 +23,6 @@ def test_without_prefetch_the_answer_is_the_same(
     mixed = full | {"prefetch": {key: full["prefetch"][key] for key in keys[::2]}}
     same(expected, post(reading, hook, mixed))
     same(expected, post(reading, hook, {name: value for name, value in full.items() if name != "prefetch"}))
-
-
-def first_pages(made: Call, server: str, advertised: Mapping[str, str], count: int) -> None:
-    """Cut every prefetched search to its first page, as many EHRs send it."""
-    for key, template in advertised.items():
-        query = filled(template, made["context"])
-        if query and "?" in query:
-            made["prefetch"][key] = get(server, f"{query}&_count={count}")
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -168,11 +78,6 @@ def test_null_is_an_answer(
             told["prefetch"][key] = None
     told["fhirAuthorization"]["access_token"] = "would-be-refused"  # noqa: S105 - invented
     same(post(reading, hook, full), post(reading, hook, told))
-
-
-def failed(code: str) -> Call:
-    """What a client sends in place of data it could not get."""
-    return {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": code}]}
 
 
 @pytest.mark.parametrize("slug", SLUGS)

@@ -1,0 +1,110 @@
+"""Whatever FHIR this project hands out is R4 in the eyes of both validators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+
+from cds_service.reports.audit import audit_event, provenances
+from cds_service.store.base import SuggestedOrder
+from fhir_profiles.synthetic import resources, synthetic_patients
+from tests.calling import Answer, InProcess, post, synthetic_request
+from tests.store.records import CARDS, CONSULT
+from tests.validators.false_alarms import FALSE_ALARMS, alarm
+from tests.validators.finding import Validator
+
+HOOKS: Final = (
+    "patient-view",
+    "order-select",
+    "order-sign",
+    "order-dispatch",
+    "appointment-book",
+    "encounter-discharge",
+)
+SLUGS: Final = tuple(patient.slug for patient in synthetic_patients())
+Templates = Mapping[str, Mapping[str, str]]
+Validators = Mapping[str, Validator]
+
+
+def errors(given: list[dict[str, Any]], validators: Validators) -> list[str]:
+    """What validators object to, but for the listed false alarms; all resources have an id from here on."""
+    assert given
+    return [
+        f"{name}: {resource['resourceType']} {found.where}: {found.message} ({found.code})"
+        for resource in given
+        for name, validator in validators.items()
+        for found in validator.problems(resource)
+        if alarm(name, found) is None
+    ]
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_synthetic_patients(slug: str, validators: Validators) -> None:
+    """Every resource of every story."""
+    story = next(patient.bundle for patient in synthetic_patients() if patient.slug == slug)
+    assert errors(resources(story), validators) == []
+
+
+def orders(answer: Answer) -> Iterator[dict[str, Any]]:
+    """The orders an answer would have the client create or update."""
+    assert answer.status == 200, answer.body
+    body = answer.json()
+    for card in body["cards"]:
+        for suggestion in card.get("suggestions", []):
+            yield from (action["resource"] for action in suggestion["actions"] if "resource" in action)
+    for place in (body, body.get("extension", {})):
+        yield from (action["resource"] for action in place.get("systemActions", []))
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_orders(hook: str, local: InProcess, advertised: Templates, validators: Validators) -> None:
+    """Suggested orders with and without rating, and rated drafts, of every story."""
+    found: list[dict[str, Any]] = []
+    for slug in SLUGS:
+        found += orders(post(local, hook, synthetic_request(slug, hook, advertised)))
+    assert not found or errors(found, validators) == []
+    assert bool(found) == (hook in ORDERING)
+
+
+ORDERING: Final = frozenset({"patient-view", "order-select", "order-sign", "encounter-discharge"})
+"""Hooks on which at least one story leads to an order."""
+
+
+def test_operation_outcomes(local: InProcess, advertised: Templates, validators: Validators) -> None:
+    """Errors of every kind a caller may meet."""
+    call = synthetic_request("incidental-tail-lesion", "order-sign", advertised)
+    refused = [
+        post(local, "order-sign", b"{"),
+        post(local, "order-sign", b"\xff"),
+        post(local, "order-sign", b"[]"),
+        post(local, "order-sign", call, media_type="text/plain"),
+        post(local, "order-sign", call | {"hook": "patient-view"}),
+        post(local, "order-sign", call | {"prefetch": {}}),
+        post(local, "order-sign", call | {"context": {}}),
+        post(local, "no-such-hook", call),
+        local.request("DELETE", "/cds-services"),
+        local.request("GET", "/nowhere"),
+        local.request("POST", "/cds-services/pnet-order-sign/feedback", b"{}"),
+    ]
+    assert all(answer.status >= 400 for answer in refused)
+    assert errors([answer.json() for answer in refused], validators) == []
+
+
+def test_audit(validators: Validators) -> None:
+    """What ``pnet-cds audit export --provenance`` writes, about a full consult and about one that lacks everything."""
+    consults = (
+        CONSULT,
+        replace(CONSULT, client="", patient="", unavailable=(), ratings={}, rules=(), cards=()),
+        replace(CONSULT, cards=(replace(CARDS[0], orders=(SuggestedOrder("suggestion-1", (), ""),)),)),
+    )
+    written = [resource for consult in consults for resource in (audit_event(consult), *provenances(consult))]
+    assert errors(written, validators) == []
+
+
+def test_false_alarms_name_their_reason() -> None:
+    """A false alarm is listed once, of a validator that is asked, and says why it is one."""
+    assert len({listed[:3] for listed in FALSE_ALARMS}) == len(FALSE_ALARMS)
+    assert all(listed.validator in ("hapi", "pyrofile") and listed.reason for listed in FALSE_ALARMS)
