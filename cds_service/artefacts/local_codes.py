@@ -76,6 +76,15 @@ def code_systems(knowledge: Knowledge, terminology: Terminology, marked: Stamp) 
     yield _system(
         "hook", "Hooks", "The hook that an audited call was made for.", {hook: (hook, "") for hook in CONTEXTS}, marked
     )
+    yield _argonaut(terminology, marked)
+
+
+def _argonaut(terminology: Terminology, marked: Stamp) -> dict[str, Any]:
+    """The three codes of the Argonaut project, which publishes no CodeSystem; under its URL, so that they are known."""
+    concepts = {row.code: (row.display, "") for row in terminology.codes("pama-rating")}
+    about = "The three codes of the Argonaut project for PAMA ratings, which it defines in words only."
+    found = _system("argonaut-pama-rating", "PAMA ratings of the Argonaut project", about, concepts, marked)
+    return found | {"url": terminology.uris["pama"]}
 
 
 def _system(

@@ -15,6 +15,8 @@ from fhir_profiles.terminology import ConceptRow, Terminology
 STUDY_CODES: Final = "imaging-study-codes"
 CODES_STUDY: Final = "imaging-codes-study"
 PAMA: Final = "appropriateness-pama"
+_SAME: Final = {"equivalence": "equivalent"}
+_READ_AS: Final = {"equivalence": "narrower", "comment": "Read as this study, and not written."}
 _SYSTEMS: Final = ("loinc", "cpt", "sct")
 
 
@@ -33,7 +35,7 @@ def concept_maps(knowledge: Knowledge, terminology: Terminology, marked: Stamp) 
         uri = terminology.uris[system]
         written = code in _preferred(concept, system)
         here = outward.setdefault((study, uri), {}).setdefault(key, [])
-        here.append({"code": code, "equivalence": "equivalent" if written else "narrower"})
+        here.append({"code": code} | (_SAME if written else _READ_AS))
         back = inward.setdefault((uri, study), {}).setdefault(code, [])
         back.append({"code": key, "equivalence": "equivalent" if written else "wider"})
     yield _map(
