@@ -58,4 +58,4 @@ $(FUZZ_STAMP): $(DEV_STAMP)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info var .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis
+	rm -rf $(VENV) build dist *.egg-info var .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis tests/hapi/target

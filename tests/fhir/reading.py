@@ -32,7 +32,7 @@ LARGE: Final = "large-"
 
 def stories(observations: int) -> list[Call]:
     """Every synthetic patient, once more with the orders sent, and one with this many Observations."""
-    held = [patient.bundle for patient in synthetic_patients()]
+    held: list[Call] = [dict(patient.bundle) for patient in synthetic_patients()]
     held += [renamed(story, DISPATCHED) for story in held]
     held.append(renamed(large_chart(observations), LARGE))
     for story in held:

@@ -839,6 +839,15 @@ def test_of_two_versions_the_newer_counts() -> None:
         assert not others(chart, "ki67_percent")
 
 
+def test_a_whole_resource_counts_before_a_summary() -> None:
+    """Also where the summary was made later: what was left out of it says nothing."""
+    tag = {"tag": [{"code": "SUBSETTED"}]}
+    whole = observation("@loinc|29593-1", id="same", valueQuantity=quantity(4, "%"))
+    summary = observation("@loinc|29593-1", id="same", meta=tag | {"lastUpdated": "2026-08-01T00:00:00Z"})
+    for order in ((whole, summary), (summary, whole)):
+        assert read_pnet(*order).facts.ki67_percent == 4.0
+
+
 def test_order_and_repetition_change_nothing() -> None:
     """The same resources in another order, or twice, give the same answer."""
     case = next(case for case in CASES if case.name == "standard: metastases by site")

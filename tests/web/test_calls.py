@@ -208,6 +208,16 @@ def test_patient_view_sums_up_patients_in_scope_only(
     assert "orders" not in found
 
 
+def test_a_dispatched_order_may_be_named_with_its_version(local: InProcess, advertised: Advertised) -> None:
+    """Servers that count versions name what they stored as ``ServiceRequest/…/_history/1``."""
+    call = synthetic_request(SLUG, "order-dispatch", advertised)
+    cards = [post(local, "order-dispatch", call).json()["cards"]]
+    call["context"]["dispatchedOrders"] = [f"{named}/_history/1" for named in call["context"]["dispatchedOrders"]]
+    cards.append(post(local, "order-dispatch", call).json()["cards"])
+    assert cards[0]
+    assert without_ids(cards[0]) == without_ids(cards[1])
+
+
 @each_hook
 def test_links_in_the_text_are_also_links_of_the_card(hook: str, local: InProcess, advertised: Advertised) -> None:
     """CH-109, CH-107: a client that does not render the text still offers its links."""
