@@ -103,13 +103,11 @@ def _system(
 
 def _local_concepts(knowledge: Knowledge, terminology: Terminology) -> dict[str, tuple[str, str]]:
     """Code, display and definition; a code that is both a fact and a word is one concept."""
-    found: dict[str, tuple[str, str]] = {}
+    rows = (row for concept in terminology.concepts.values() for row in concept.codes if row.system == "local")
+    found = {row.code: (row.display, "") for row in rows}
     for spec in FACTS.values():
-        found[spec.code] = (_words(spec.code), f"Fact: {_shape(spec)}.")
-    for concept in terminology.concepts.values():
-        for row in concept.codes:
-            if row.system == "local":
-                found.setdefault(row.code, (row.display, ""))
+        display, _ = found.get(spec.code, (_words(spec.code), ""))
+        found[spec.code] = (display, f"Fact: {_shape(spec)}.")
     for code, display in {**_GROWTH, **_OUTCOMES}.items():
         found.setdefault(code, (display, ""))
     for word in _vocabulary(knowledge, terminology):

@@ -6,19 +6,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-import fhir_profiles
+from cds_service.commands.export import export_fhir
 from tests.validators.finding import Validator
 from tests.validators.hapi import HapiValidator
 from tests.validators.pyrofile import PyrofileValidator
 
-DEFINITIONS = Path(fhir_profiles.__file__).parent / "definitions"
-
 
 @pytest.fixture(scope="session")
-def own_definitions() -> list[Path]:
-    """Folders and packages with definitions of our own."""
-    return [place for place in (DEFINITIONS,) if place.exists()]
+def own_definitions(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The package that ``pnet-cds export-fhir`` writes."""
+    folder = tmp_path_factory.mktemp("package")
+    done = CliRunner().invoke(export_fhir, [str(folder)])
+    assert done.exit_code == 0, done.output
+    return [folder / "package.tgz"]
 
 
 @pytest.fixture(scope="session")
