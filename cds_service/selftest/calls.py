@@ -86,9 +86,19 @@ def _with_strangers(request: Request) -> bool:
 
 
 def _searches(request: Request) -> list[str]:
-    """Keys whose value is the result of a search."""
-    prefetch = _object(request.get("prefetch"))
-    return [key for key, value in prefetch.items() if _object(value).get("resourceType") == "Bundle"]
+    """Keys whose value is the result of a search, but for those with what the call is about, such as its orders."""
+    named = dumped(request.get("context"))
+    return [
+        key
+        for key, value in _object(request.get("prefetch")).items()
+        if _object(value).get("resourceType") == "Bundle"
+        and not any(f'/{resource.get("id")}"' in named for resource in _resources(value))
+    ]
+
+
+def _resources(bundle: dict[str, Any]) -> list[dict[str, Any]]:
+    entries = bundle.get("entry")
+    return [_object(_object(entry).get("resource")) for entry in (entries if isinstance(entries, list) else [])]
 
 
 def _put(value: Any) -> Callable[[Request], bool]:

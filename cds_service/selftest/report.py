@@ -37,27 +37,24 @@ def print_report(console: Console, report: Report) -> None:
     if report.stopped:
         console.print(Text(f"{report.base} could not be tested: {printable(report.stopped)}"))
         return
-    table = _table("result")
+    table = Table("result", "check", box=SIMPLE_HEAD)
+    table.columns[0].no_wrap = True
     for row in report.rows:
-        told = Text("\n".join([row.check.says, *lines(row)]))
-        result = Text(row.result, style=_COLOURS.get(row.result, "dim"))
-        table.add_row(row.check.id, row.check.level, "\n".join(row.check.requirements), told, result)
+        told = Text("\n".join([_heading(row.check), row.check.says, *lines(row)]))
+        told.stylize("bold", 0, len(row.check.id))
+        table.add_row(Text(row.result, style=_COLOURS.get(row.result, "dim")), told)
     console.print(table)
     console.print(Text(", ".join(f"{report.count(result)} {result}" for result in Result)))
 
 
 def print_checks(console: Console, checks: Iterable[Check]) -> None:
     """What would be looked at."""
-    table = _table()
     for check in checks:
-        table.add_row(check.id, check.level, "\n".join(check.requirements), Text(check.says))
-    console.print(table)
+        console.print(Text(f"{_heading(check)}\n    {check.says}"))
 
 
-def _table(*more: str) -> Table:
-    table = Table("check", "level", "rests on", "says", *more, box=SIMPLE_HEAD)
-    table.columns[0].no_wrap = table.columns[2].no_wrap = True
-    return table
+def _heading(check: Check) -> str:
+    return f"{check.id}  {check.level}  {' '.join(check.requirements)}"
 
 
 def as_object(report: Report) -> dict[str, Any]:
