@@ -128,6 +128,9 @@ def _below(subject: Subject) -> Sights:
         yield from _not_found("GET", service.id, "selftest-nothing", "here")(subject)
 
 
+_MARK: Final = "selftest-?"
+"""An instance whose last sign is made into a byte that is no UTF-8; a member nobody reads might go unnoticed."""
+
 _UNKNOWN: Final = "selftest-no-such-service"
 
 CHECKS: Final = (
@@ -145,7 +148,7 @@ CHECKS: Final = (
         Level.SHOULD,
         ("CH-001", "CH-047"),
         "A body that is no UTF-8 is refused.",
-        _wrong(lambda request: json.dumps(request).encode().replace(b'"hook"', b'"\xff\xfe": 1, "hook"', 1)),
+        _wrong(lambda request: json.dumps(request | {"hookInstance": _MARK}).encode().replace(b"?", b"\xff")),
     ),
     Check(
         "error-nested",

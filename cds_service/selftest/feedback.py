@@ -50,14 +50,15 @@ def _offered(subject: Subject) -> Iterator[Service | Skipped]:
 
 
 def _card(subject: Subject, service: Service) -> tuple[str, str]:
-    """A card of the service and a suggestion on it; invented ones where there are none."""
+    """A card of the service and a suggestion, best one on that card; invented ones where there are none."""
     got = subject.answer(service)
     body = got.content() if isinstance(got, Got) else None
-    for where, card in cards("", body) if isinstance(body, dict) else ():
-        for _, suggestion in listed(where, card, "suggestions"):
-            if is_text(card.get("uuid")) and is_text(suggestion.get("uuid")):
+    shown = [card for _, card in cards("", body) if is_text(card.get("uuid"))] if isinstance(body, dict) else []
+    for card in shown:
+        for _, suggestion in listed("", card, "suggestions"):
+            if is_text(suggestion.get("uuid")):
                 return card["uuid"], suggestion["uuid"]
-    return str(uuid4()), str(uuid4())
+    return (shown[0]["uuid"] if shown else str(uuid4())), str(uuid4())
 
 
 def _entry(subject: Subject, card: str, outcome: str) -> Entry:
