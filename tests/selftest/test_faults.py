@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.selftest.examining import examined, found
-from tests.selftest.toy import Object, Toy, serving
+from tests.selftest.toy import DISCOVERY, Object, Toy, serving
 
 ORIGIN: Final = "https://pages.example.org"
 Plant = Callable[[Toy], None]
@@ -149,6 +150,22 @@ FAULTS: Final = (
     Fault("no id", entry(lambda e: e.pop("id")), ("discovery-id",)),
     Fault("no description", entry(lambda e: e.pop("description")), ("discovery-description",)),
     Fault("no title", entry(lambda e: e.pop("title")), ("discovery-title",)),
+    Fault(
+        "discovery fails without a token",
+        attribute(protected=True, statuses={"discovery-no-token": 500}),
+        ("discovery-without-token",),
+        signed=True,
+    ),
+    Fault(
+        "a bare list of services",
+        attribute(raw={"discovery": json.dumps(DISCOVERY["services"]).encode()}),
+        ("discovery-object",),
+    ),
+    Fault(
+        "an id with a blank",
+        lambda toy: toy.discovery["services"][0].update(id="toy view"),
+        ("discovery-id-path",),
+    ),
     Fault("the same twice", document(lambda body: body["services"].append(body["services"][0])), ("discovery-unique",)),
     Fault("null in discovery", entry(lambda e: e.update(note=None)), ("discovery-nothing-empty",)),
     Fault("prefetch is a list", entry(lambda e: e.update(prefetch=["Patient"])), ("discovery-prefetch",)),
@@ -287,6 +304,7 @@ FAULTS: Final = (
         }.items()
     ),
     Fault("an error for a missing context", status("context", 500), ("error-context-missing",)),
+    Fault("an error after a wrong call", attribute(sulks=True), ("error-recovers",)),
     Fault("no Allow", attribute(without=("allow",)), ("error-method",)),
     Fault("a refusal of their own", attribute(outcome={"error": "no"}), ("error-outcome",)),
     Fault("preflights refused", status("preflight", 405), ("security-preflight",)),

@@ -42,8 +42,9 @@ def run(*arguments: str) -> Result:
 
 
 def told(result: Result) -> dict[str, Any]:
-    """The report for programs."""
-    report: dict[str, Any] = json.loads(result.stdout)
+    """The report for programs; the log of a service in this process may stand around it."""
+    (line,) = (line for line in result.stdout.splitlines() if line.startswith('{"base"'))
+    report: dict[str, Any] = json.loads(line)
     return report
 
 

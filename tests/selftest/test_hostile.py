@@ -7,10 +7,8 @@ import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import pytest
 from requests.structures import CaseInsensitiveDict
@@ -21,7 +19,7 @@ from cds_service.selftest.check import Result
 from cds_service.selftest.report import as_junit, as_object
 from cds_service.selftest.subject import MOST_SERVICES
 from cds_service.selftest.wire import DISCOVERY, Got, Silence, Wire
-from tests.selftest.examining import examined, found, not_run, reported, wire_to
+from tests.selftest.examining import found, not_run, reported, wire_to
 from tests.selftest.toy import DISCOVERY as DOCUMENT
 from tests.selftest.toy import Said, Toy, answer_to, respond, running, served, serving
 
@@ -185,13 +183,6 @@ def test_what_is_no_discovery_stops_the_run(body: bytes) -> None:
     assert "no list of services" in report.stopped
 
 
-def test_a_bare_list_is_a_discovery_with_a_fault() -> None:
-    """What hooks it offers can be seen, so the rest is tried."""
-    toy = Toy(raw={"discovery": json.dumps(DOCUMENT["services"]).encode()})
-    with serving(toy):
-        assert found(examined(toy)) == {"discovery-object"}
-
-
 def test_nobody_there() -> None:
     """A port where nobody listens, and a name nobody has."""
     assert "no answer" in reported(wire_to("http://127.0.0.1:1")).stopped
@@ -219,24 +210,24 @@ def test_a_long_list_of_services_is_not_called_in_full() -> None:
     assert report.rows
 
 
+def test_only_this_machine_may_do_without_encryption() -> None:
+    """CH-002: plain http to another machine fails, and https does not."""
+    for base, failed in (("http://cds.example.org", True), ("https://cds.example.org", False), ("http://[::1]", False)):
+        wire = Canned({"services": []})
+        wire.base = base
+        assert ("security-https" in found(reported(wire))) is failed
+
+
 # --- answers of every shape, without a network ------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
 class Canned(Wire):
     """A service that always says the same."""
 
-    base: str = "http://127.0.0.1:9"
-    audience: str = ""
-    clock: Callable[[], float] = time.time
-    seconds: float = 1
-    document: Any = None
-    answer: Any = None
-    called: list[str] = field(default_factory=list)
-
     def __init__(self, document: Any, answer: Any = None) -> None:
         super().__init__("http://127.0.0.1:9", "http://127.0.0.1:9", time.time, 1)
-        self.document, self.answer, self.called = document, answer or {"cards": []}, []
+        self.document, self.answer = document, answer or {"cards": []}
+        self.called: list[str] = []
 
     def send(self, method: str, path: str, body: Any = None, **_: Any) -> Got | Silence:
         """What it always says."""
@@ -247,7 +238,7 @@ class Canned(Wire):
         return Got(Exchange(200, headers, json.dumps(said).encode(), 0.0))
 
 
-ODD: Final = (None, 7, "\x1b[2J\0\ud7ff", [7], {"x": [None]}, [[]])
+ODD: Final[tuple[Any, ...]] = (None, 7, "\x1b[2J\0\ud7ff", [7], {"x": [None]}, [[]])
 
 
 def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -290,4 +281,3 @@ def test_the_limit_of_size_is_that_of_the_wire(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(wire_module, "MOST_BYTES", 10)
     with serving(Toy()) as toy:
         assert "at most 10 bytes" in reported(wire_to(toy.base)).stopped
-    assert urlsplit(toy.base).hostname == "127.0.0.1"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 import jwt
 
@@ -133,6 +134,8 @@ class Toy:
     unchecked: frozenset[str] = frozenset()
     challenge: str = "Bearer"
     reasons: bool = False
+    sulks: bool = False
+    hurt: bool = False
     calls: int = 0
     asked: int = 0
     used: set[str] = field(default_factory=set)
@@ -167,6 +170,8 @@ def respond(toy: Toy, method: str, path: str, headers: Any, body: bytes) -> Said
         return Said(toy.status("preflight", 204), b"", headers=toy.headers | toy.preflight)
     try:
         if path == "/cds-services" and method == "GET":
+            if "Authorization" not in headers and "discovery-no-token" in toy.statuses:
+                raise Refusal(toy.statuses["discovery-no-token"])
             return _discover(toy)
         return _post(toy, method, path, headers, body)
     except Refusal as refusal:
@@ -187,7 +192,7 @@ def _discover(toy: Toy) -> Said:
 
 def _post(toy: Toy, method: str, path: str, headers: Any, body: bytes) -> Said:
     known = [entry.get("id") for entry in toy.discovery["services"] if isinstance(entry, dict)]
-    steps = path.removeprefix("/cds-services/").split("/")
+    steps = [unquote(step) for step in path.removeprefix("/cds-services/").split("/")]
     if steps[0] not in known:
         raise Refusal(toy.status("unknown-feedback" if "feedback" in steps else "unknown-service", 404))
     if len(steps) > 1 and steps[1:] != ["feedback"]:
@@ -203,8 +208,11 @@ def _post(toy: Toy, method: str, path: str, headers: Any, body: bytes) -> Said:
 
 def _call(toy: Toy, service: str, media: str, body: bytes) -> Said:
     for what, status in _what(toy, service, media, body):
+        toy.hurt = toy.sulks and what == "not-json"
         if toy.status(what, status) != 200:
             raise Refusal(toy.status(what, status))
+    if toy.hurt:
+        raise Refusal(500)
     toy.calls += 1
     time.sleep(toy.pause)
     try:
@@ -224,26 +232,10 @@ def _what(toy: Toy, service: str, media: str, body: bytes) -> Iterator[tuple[str
         return
     if "charset" in media:
         yield "charset", 200
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        yield "not-utf8", 400
+    request, wrong = _read(body)
+    if wrong:
+        yield wrong, 400
         return
-    try:
-        request = json.loads(text)
-    except RecursionError:
-        yield "nested", 400
-        return
-    except ValueError:
-        yield "no-body" if not body else "not-json", 400
-        return
-    if not isinstance(request, dict):
-        yield "not-an-object", 400
-        return
-    for name in ("hook", "hookInstance", "context"):
-        if name not in request:
-            yield name, 400
-            return
     hooks = [e.get("hook") for e in toy.discovery["services"] if isinstance(e, dict) and e.get("id") == service]
     if request["hook"] not in hooks:
         yield "wrong-hook", 400
@@ -252,6 +244,21 @@ def _what(toy: Toy, service: str, media: str, body: bytes) -> Iterator[tuple[str
     if "fhirAuthorization" in request and "fhirServer" not in request:
         yield "token-without-server", 400
     yield from _tolerated(service, request, len(body))
+
+
+def _read(body: bytes) -> tuple[Object, str]:
+    """A call, or what makes it none."""
+    try:
+        request = json.loads(body.decode())
+    except UnicodeDecodeError:
+        return {}, "not-utf8"
+    except RecursionError:
+        return {}, "nested"
+    except ValueError:
+        return {}, "not-json" if body else "no-body"
+    if not isinstance(request, dict):
+        return {}, "not-an-object"
+    return request, next((name for name in ("hook", "hookInstance", "context") if name not in request), "")
 
 
 def _tolerated(service: str, request: Object, size: int) -> Iterator[tuple[str, int]]:
@@ -324,20 +331,12 @@ def _check_token(toy: Toy, authorization: str | None, audience: str, *, feedback
     for alg, what in (("none", "unsigned"), ("HS256", "symmetric")):
         if header["alg"] == alg and what in skipped:
             return
-    options = {f"verify_{name}": name not in skipped for name in ("exp", "iat", "aud", "signature")}
-    required = [name for name in ("iss", "aud", "exp", "iat", "jti") if name not in skipped]
+    options: Any = {f"verify_{name}": name not in skipped for name in ("exp", "iat", "aud", "signature")}
+    options["verify_jti"] = False
+    options["require"] = [name for name in ("iss", "aud", "exp", "iat", "jti") if name not in skipped]
+    key, known = public_pem(KID), header["alg"] == "ES384"
     try:
-        claims = (
-            jwt.decode(
-                token,
-                public_pem(KID),
-                algorithms=["ES384"],
-                audience=audience,
-                options={**options, "require": required, "verify_jti": False},  # type: ignore[typeddict-item]
-            )
-            if header["alg"] == "ES384"
-            else None
-        )
+        claims = jwt.decode(token, key, ["ES384"], options, audience=audience) if known else None
     except jwt.PyJWTError:
         raise refusal from None
     if claims is None or (claims["jti"] in toy.used and "replay" not in skipped):
