@@ -42,7 +42,8 @@ pnet-cds selftest --list                                         # what would be
 | 1 | a SHALL failed |
 | 2 | nothing could be tested (nobody there, no discovery), or a SHALL could not be looked at because of the service |
 
-The last is so when it stops answering, refuses for too many calls (429), or answers no good call of one of its services.
+The last is so when it stops answering, refuses for too many calls (429), or answers no good call of one of its
+services.
 
 | result | meaning |
 |---|---|

@@ -128,7 +128,7 @@ def _below(subject: Subject) -> Sights:
         yield from _not_found("GET", service.id, "selftest-nothing", "here")(subject)
 
 
-_CONTEXTS: Final = "CH-155 CH-156 CH-158 CH-159 CH-160 CH-161 CH-162 CH-163 CH-167".split()
+_CONTEXTS: Final = ["CH-155", "CH-156", "CH-158", "CH-159", "CH-160", "CH-161", "CH-162", "CH-163", "CH-167"]
 _MARK: Final = "selftest-?"
 """An instance whose last sign is made into a byte that is no UTF-8; a member nobody reads might go unnoticed."""
 

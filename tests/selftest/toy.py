@@ -170,9 +170,7 @@ def respond(toy: Toy, method: str, path: str, headers: Any, body: bytes) -> Said
         return Said(toy.status("preflight", 204), b"", headers=toy.headers | toy.preflight)
     try:
         if path == "/cds-services" and method == "GET":
-            if "Authorization" not in headers and "discovery-no-token" in toy.statuses:
-                raise Refusal(toy.statuses["discovery-no-token"])
-            return _discover(toy)
+            return _discover(toy, known="Authorization" in headers)
         return _post(toy, method, path, headers, body)
     except Refusal as refusal:
         content = json.dumps(toy.outcome).encode()
@@ -181,7 +179,9 @@ def respond(toy: Toy, method: str, path: str, headers: Any, body: bytes) -> Said
         return Said(refusal.status, content, headers=toy.refusal_headers | refusal.headers)
 
 
-def _discover(toy: Toy) -> Said:
+def _discover(toy: Toy, *, known: bool) -> Said:
+    if not known and "discovery-no-token" in toy.statuses:
+        raise Refusal(toy.statuses["discovery-no-token"])
     document = copy.deepcopy(toy.discovery)
     toy.found(document, toy.asked)
     toy.asked += 1
