@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from cds_service.selftest.check import Check, Level, Look
 from cds_service.selftest.findings import Sights, Skipped, must
-from cds_service.selftest.subject import Request, Service, Subject, answered_with, ok
+from cds_service.selftest.subject import Request, Subject, answered_with, ok
 from cds_service.selftest.wire import JSON, Got, Silence, path_of
 
 _DEPTH: Final = 50_000
@@ -118,13 +118,8 @@ def _recovers(subject: Subject) -> Sights:
         yield answered_with(item[0].id, got, ok(got), "status 200 for a good call after a wrong one")
 
 
-def _service_of(subject: Subject) -> Service | None:
-    return next(iter(subject.services()), None)
-
-
 def _below(subject: Subject) -> Sights:
-    service = _service_of(subject)
-    if service is not None:
+    for service in subject.services()[:1]:
         yield from _not_found("GET", service.id, "selftest-nothing", "here")(subject)
 
 

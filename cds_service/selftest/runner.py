@@ -54,7 +54,7 @@ def examine(
     if isinstance(discovery, Silence):
         return Report(wire.base, stopped=discovery.why)
     if not is_discovery(discovery.content()):
-        hint = "; it may need a token (--issuer, --key)" if discovery.status in _REFUSED else ""
+        hint = "; is the token a good one (--issuer, --key, --audience)?" if discovery.status in _REFUSED else ""
         why = f"GET {DISCOVERY} answered with status {discovery.status} and no list of services{hint}"
         return Report(wire.base, stopped=why)
     subject = Subject(wire, wishes, discovery, patient, today)

@@ -109,7 +109,8 @@ class Wire:
     ) -> Got | Silence:
         """One call; a body that is not bytes is sent as JSON, and ``token`` None sends none.
 
-        A refusal for too many calls counts as no answer, because it says nothing about what was asked.
+        A refusal for too many calls, or for the token there is no key for, counts as no answer, because it says nothing
+        about what was asked.
         """
         if self.unanswered >= _MOST_UNANSWERED:
             return Silence(f"not tried: {_MOST_UNANSWERED} calls in a row were not answered", tried=False)
@@ -117,6 +118,7 @@ class Wire:
         sent = {"Accept": JSON, "User-Agent": f"pnet-cds-selftest/{__version__}", **(headers or {})}
         if content is not None:
             sent["Content-Type"] = media
+        anonymous = token == SIGNED and self.signer is None
         if token == SIGNED:
             token = self.signer.token(self.audience + path, self.clock()) if self.signer else None
         if token is not None:
@@ -137,6 +139,8 @@ class Wire:
         self.unanswered = 0
         if got.status == HTTPStatus.TOO_MANY_REQUESTS:
             return Silence("refused for too many calls (429); try again later, or with fewer --service", tried=False)
+        if got.status == HTTPStatus.UNAUTHORIZED and anonymous:
+            return Silence("refused for want of a token (401); --issuer and --key sign calls", tried=False)
         return Got(got)
 
 

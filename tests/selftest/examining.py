@@ -33,7 +33,7 @@ def wire_to(base: str, *, signed: bool = False, seconds: float = 10) -> Wire:
 
 def examined(toy: Toy, *, signed: bool = False, **wishes: Any) -> Report:
     """What the self-test says of a toy."""
-    return reported(wire_to(toy.base, signed=signed), tokens=signed, **wishes)
+    return reported(wire_to(toy.base, signed=signed), **{"tokens": signed, **wishes})
 
 
 def reported(wire: Wire, **wishes: Any) -> Report:

@@ -225,6 +225,7 @@ FAULTS: Final = (
     Fault("no source", card(source=None), ("card-source",)),
     Fault("no label", within("source", label=None), ("card-source",)),
     Fault("a relative source", within("source", url="/about"), ("card-source-url",)),
+    Fault("a broken address", within("source", url="http://["), ("card-source-url",)),
     Fault("a relative icon", within("source", icon="icon.png"), ("card-source-icon",)),
     Fault("a topic without system", within("source", "topic", system=None), ("card-topic",)),
     Fault("no uuid", card(uuid=None), ("card-uuid",)),

@@ -71,6 +71,25 @@ def test_another_service_with_tokens_passes() -> None:
     assert report.status == 0
 
 
+def test_without_a_key_a_protected_service_is_not_called_bad() -> None:
+    """Tokens that have to be refused are tried, what needs a good one is not; so the run is not called good either."""
+    with serving(Toy(protected=True)) as toy:
+        report = examined(toy, tokens=True)
+    assert found(report) == set()
+    assert {"call-answered", "card-list", "security-expired", "security-replayed"} <= not_run(report)
+    assert not {"security-no-token", "security-unsigned", "security-stranger", "security-silent"} & not_run(report)
+    assert report.status == 2
+
+
+def test_a_service_that_needs_a_fhir_server_is_not_called_bad() -> None:
+    """412 to a call with all prefetch there is to be had is no fault, but there is nothing to look at."""
+    with serving(Toy(statuses={"call": 412})) as toy:
+        report = examined(toy)
+    assert found(report) == set()
+    assert {"call-answered", "card-list"} <= not_run(report)
+    assert report.status == 2
+
+
 def test_what_is_not_offered_is_not_applicable() -> None:
     """No feedback, no pages, no services: nothing of that is a fault."""
     with serving(Toy(statuses={"feedback-none": 404}, headers={}, refusal_headers={})) as toy:
@@ -145,4 +164,5 @@ def test_the_service_for_registered_clients_passes(form: str, tmp_path: Path) ->
     assert results(report)["security-cors-vary"] == results(report)["security-replayed"] == "pass"
     assert result.exit_code == 0
     assert without.exit_code == wrong.exit_code == 2
-    assert "may need a token" in " ".join(without.stdout.split())
+    assert "refused for want of a token" in " ".join(without.stdout.split())
+    assert "is the token a good one" in " ".join(wrong.stdout.split())
