@@ -87,13 +87,19 @@ def _with_strangers(request: Request) -> bool:
 
 def _searches(request: Request) -> list[str]:
     """Keys whose value is the result of a search, but for those with what the call is about, such as its orders."""
-    named = dumped(request.get("context"))
+    about = set(_named(request["context"]))
     return [
         key
         for key, value in _object(request.get("prefetch")).items()
         if _object(value).get("resourceType") == "Bundle"
-        and not any(f'/{resource.get("id")}"' in named for resource in _resources(value))
+        and not any(f"{each.get('resourceType')}/{each.get('id')}" in about for each in _resources(value))
     ]
+
+
+def _named(context: dict[str, Any]) -> Iterator[str]:
+    """The references at the root of a context."""
+    for value in context.values():
+        yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str))
 
 
 def _resources(bundle: dict[str, Any]) -> list[dict[str, Any]]:
@@ -171,10 +177,10 @@ def _same(again: Callable[[Subject, Service, Request], Iterator[Got | Silence]])
             first = subject.answers[service]
             expected = "the advice the same call was given before"
             for got in again(subject, service, request):
-                same = ok(got) and _advice(got) == _advice(first)
-                finding = answered_with(service.id, got, same, expected)
-                told = isinstance(finding, Finding) and ok(got) and not same
-                yield Finding(service.id, ok=False, seen="other advice", expected=expected) if told else finding
+                if ok(got) and _advice(got) != _advice(first):
+                    yield Finding(service.id, ok=False, seen="other advice", expected=expected)
+                else:
+                    yield answered_with(service.id, got, ok(got), expected)
 
     return look
 
