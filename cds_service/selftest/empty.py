@@ -17,7 +17,7 @@ def empty_members(document: Any) -> Iterator[str]:
         if isinstance(value, dict):
             for name, member in value.items():
                 here = f"{place}.{name}" if place else name
-                if member in (None, "", [], {}) and member is not False:
+                if member in (None, "", [], {}):
                     yield here
                 elif name not in _OPAQUE:
                     waiting.append((here, member))

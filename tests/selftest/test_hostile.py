@@ -13,7 +13,8 @@ from typing import Any, Final
 import pytest
 from requests.structures import CaseInsensitiveDict
 
-from cds_service.http_client import Exchange
+from cds_service.errors import RemoteError
+from cds_service.http_client import Exchange, get_bounded
 from cds_service.selftest import wire as wire_module
 from cds_service.selftest.check import Result
 from cds_service.selftest.report import as_junit, as_object
@@ -170,6 +171,15 @@ def test_a_redirect_is_not_followed() -> None:
             report = reported(wire_to(base))
     assert "status 307" in report.stopped
     assert asked == []
+
+
+def test_the_body_of_a_redirect_is_not_read() -> None:
+    """Key sets and charts come through the same client: a redirect is refused at once, whatever follows it."""
+    with running(attacking(endless_redirect, everywhere=True)) as base:
+        started = time.monotonic()
+        with pytest.raises(RemoteError, match="status 302"):
+            get_bounded(base, 1000, SECONDS)
+        assert time.monotonic() - started < SECONDS
 
 
 @pytest.mark.parametrize(
