@@ -59,8 +59,8 @@ for a service that reads a FHIR server or knows certain patients only, give a bo
 `hookInstance` for each call. `--patient SLUG` takes another synthetic patient, such as one that makes a service speak.
 
 **Systems in use.** `--no-feedback` sends none, so that nothing untrue is counted. Everything else is calls about a
-synthetic patient; wrong ones appear in the log of the service. A run makes some forty calls per service, four of them
-at the same time.
+synthetic patient; wrong ones appear in the log of the service. A run makes some fifty calls per service, ninety with
+tokens, four of them at the same time; a service that limits rates may need `--service`, one at a time.
 
 **Services that need a token.** `--issuer URI --key FILE` signs every call as that client, with a private key in PEM
 (`--kid` says its name) or as a JSON Web Key. `--jku` and `--tenant` go into tokens if given; `--audience URL` is the
