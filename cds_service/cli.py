@@ -1,4 +1,4 @@
-"""The command line: ``pnet-cds serve | assess | explain | call | check``, and the groups of ``commands``."""
+"""The command line: ``pnet-cds serve | assess | explain | call | check``, and those of ``commands``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from cds_service.commands.client import client
 from cds_service.commands.db import db
 from cds_service.commands.export import export_fhir
 from cds_service.commands.feedback import feedback
+from cds_service.commands.selftest import selftest
 from cds_service.consult import Consulted, from_bundle, from_facts
 from cds_service.errors import FactsError, PnetCdsError
 from cds_service.explain import print_assessment, print_cards
@@ -239,8 +240,8 @@ def _proofs(knowledge: Knowledge, quick: bool, shown: bool) -> list[Proof]:
     return proofs
 
 
-for group in (audit, client, db, export_fhir, feedback):
-    cli.add_command(group)
+for command in (audit, client, db, export_fhir, feedback, selftest):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -7,11 +7,12 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import requests
@@ -52,7 +53,7 @@ def get_bounded(url: str, most_bytes: int, most_seconds: float) -> bytes:
     until = time.monotonic() + most_seconds
     content = bytearray()
     try:
-        with requests.Session() as session:
+        with _Session() as session:
             session.trust_env = False
             with session.get(
                 url,
@@ -96,6 +97,46 @@ def _call(method: str, url: str, body: Any) -> Any:
         raise RemoteError(f"{url} did not answer with JSON.") from None
 
 
+def exchange(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    *,
+    most_bytes: int,
+    most_seconds: float,
+    ca_file: str = "",
+) -> Exchange:
+    """Make one call over a connection of its own and read the answer, whatever its status, bounded in size and time.
+
+    Raises:
+        RemoteError: no complete answer; the message says why, and nothing of what was sent or received.
+    """
+    started = time.monotonic()
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    connections = Connections(host, port, look_up(host, port, most_seconds), ca_file, 1)
+    # A time limit of the library counts from byte to byte; this one ends an answer that trickles.
+    ending = threading.Timer(most_seconds, connections.close)
+    ending.daemon = True
+    ending.start()
+    try:
+        made = connections.exchange(method, url, headers, body, most_seconds, most_bytes)
+        late = time.monotonic() - started >= most_seconds
+        why = "" if not late else f"no complete answer within {most_seconds:g} seconds"
+    except _Failed as failed:
+        why = f"the answer cannot be read to its end ({failed.lack.value}; at most {most_bytes} bytes are read)"
+    except (requests.RequestException, OSError, HTTPError, zlib.error, ValueError) as error:
+        late = time.monotonic() - started >= most_seconds
+        why = f"no complete answer within {most_seconds:g} seconds" if late else f"no answer ({type(error).__name__})"
+    finally:
+        ending.cancel()
+        connections.close()
+    if why:
+        raise RemoteError(f"{method} {parts.path}: {why}")
+    return made
+
+
 def look_up(host: str, port: int, seconds: float) -> tuple[str, ...]:
     """The addresses of a host; none when it has none or the look-up takes longer than that."""
     found: list[str] = []
@@ -108,6 +149,15 @@ def look_up(host: str, port: int, seconds: float) -> tuple[str, ...]:
     asking.start()
     asking.join(seconds)
     return tuple(dict.fromkeys(found))
+
+
+class _Session(requests.Session):
+    """Sees no redirects: to tell where one leads, the library would read its whole body, however long that is."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Nowhere."""
+        del resp
+        return None
 
 
 @dataclass(slots=True)
@@ -143,6 +193,21 @@ class Reply:
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A call that was answered, with whatever status.
+
+    Attributes:
+        headers: names in any case.
+        seconds: from the first byte sent to the last byte read.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+
 class _Failed(Exception):
     """A read ended without an answer."""
 
@@ -165,7 +230,7 @@ class Connections:
         self._open: WeakSet[socket.socket] = WeakSet()
         self._lock = threading.Lock()
         self._closed = False
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.trust_env = False
         self._session.headers.clear()
         self._session.verify = ca_file or True
@@ -190,6 +255,17 @@ class Connections:
             return Lack.CUT_OFF
         except (requests.RequestException, OSError):
             return Lack.UNREACHABLE
+
+    def exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, seconds: float, most_bytes: int
+    ) -> Exchange:
+        """One call with its whole answer; errors of the library pass through."""
+        started = time.monotonic()
+        with self._session.request(
+            method, url, headers=headers, data=body, timeout=seconds, allow_redirects=False, stream=True
+        ) as response:
+            answered = b"".join(_body(response, Allowance(most_bytes)))
+            return Exchange(response.status_code, response.headers, answered, time.monotonic() - started)
 
     def dial(self, connection: HTTPConnection) -> socket.socket:
         """Connect to one of the checked addresses."""

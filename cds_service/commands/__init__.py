@@ -1,1 +1,1 @@
-"""Groups of commands that work on the store; ``cli`` lists them."""
+"""Commands with a module of their own; ``cli`` lists them."""

@@ -21,7 +21,7 @@ LAYERS: Final = (
     {"knowledge", "protocol"},
     {"clinical", "service", "http_client", "store"},
     {"interchange", "fhir", "fhir_profiles", "auth"},
-    {"consult", "cards", "issuing", "proof", "reports", "sites", "subjects"},
+    {"consult", "cards", "issuing", "proof", "reports", "selftest", "sites", "subjects"},
     {"hooks", "artefacts"},
     {"pipeline"},
     {"web", "commands"},
@@ -59,7 +59,7 @@ ONLY_IN: Final = {
     "structlog": {"observability"},
     "click": {"cli", "commands"},
     "psycopg": set(),
-    "rich": {"explain", "cli", "commands"},
+    "rich": {"explain", "cli", "commands", "selftest"},
     "hooks": {"app"},
 }
 """Modules and the only rooms that may import them."""

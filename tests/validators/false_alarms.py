@@ -32,12 +32,12 @@ _SIBLINGS: Final = (
     " models agree."
 )
 _INNER: Final = (
-    "The codings of the rating are sliced inside its extension, by their system; pyrofile holds every coding against the"
-    " first slice. HAPI sees both."
+    "The codings of the rating are sliced inside its extension, by their system; pyrofile holds every coding against"
+    " the first slice. HAPI sees both."
 )
 _CORE: Final = (
-    "For an extension with a context HAPI wants to load the package of R4 itself, which is nowhere offline. The snapshots"
-    " are made by the same HAPI, and instances are held against them."
+    "For an extension with a context HAPI wants to load the package of R4 itself, which is nowhere offline. The"
+    " snapshots are made by the same HAPI, and instances are held against them."
 )
 
 FALSE_ALARMS: Final = (
