@@ -3,6 +3,7 @@ package org.pnetcds.hapi;
 import ca.uhn.fhir.context.FhirContext;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -40,7 +41,7 @@ final class Artefacts {
             NpmPackage.NpmPackageFolder folder = NpmPackage.fromPackage(in).getFolders().get("package");
             for (String name : folder.listFiles()) {
                 if (name.endsWith(".json")) {
-                    keep(context, name, new String(folder.fetchFile(name)), found);
+                    keep(context, name, new String(folder.fetchFile(name), StandardCharsets.UTF_8), found);
                 }
             }
         }

@@ -2,7 +2,7 @@ package org.pnetcds.hapi;
 
 import ca.uhn.fhir.context.support.IValidationSupport;
 import ca.uhn.fhir.interceptor.api.Hook;
-import ca.uhn.fhir.interceptor.api.IInterceptorBroadcaster;
+import ca.uhn.fhir.interceptor.api.IInterceptorService;
 import ca.uhn.fhir.interceptor.api.Interceptor;
 import ca.uhn.fhir.interceptor.api.Pointcut;
 import ca.uhn.fhir.jpa.api.config.JpaStorageSettings;
@@ -43,6 +43,7 @@ import org.springframework.context.annotation.AnnotationConfigApplicationContext
  * ends with its standard input, so that it never outlives the tests.
  */
 public final class Server {
+    private static final int FIRST_PACKAGE = 2;
     private static final String HOST = "127.0.0.1";
     private static final String BASE = "/fhir";
 
@@ -52,7 +53,7 @@ public final class Server {
     public static void main(String[] arguments) throws Exception {
         PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
         System.setOut(System.err);
-        List<String> packages = Arrays.asList(arguments).subList(2, arguments.length);
+        List<String> packages = Arrays.asList(arguments).subList(FIRST_PACKAGE, arguments.length);
         AnnotationConfigApplicationContext beans = new AnnotationConfigApplicationContext(ServerConfig.class);
         for (String file : packages) {
             install(beans.getBean(IPackageInstallerSvc.class), Path.of(file));
@@ -60,7 +61,9 @@ public final class Server {
         RestfulServer fhir = fhir(beans, Integer.parseInt(arguments[0]));
         fhir.registerInterceptor(new Token(arguments[1]));
         out.printf("{\"url\": \"http://%s:%d%s\"}%n", HOST, listen(fhir), BASE);
-        while (System.in.read() >= 0) {}
+        while (System.in.read() >= 0) {
+            // nothing is said on it: its end is the sign
+        }
         System.exit(0);
     }
 
@@ -79,8 +82,7 @@ public final class Server {
     private static RestfulServer fhir(AnnotationConfigApplicationContext beans, int page) {
         IFhirSystemDao<?, ?> system = beans.getBean(IFhirSystemDao.class);
         RestfulServer server = new RestfulServer(system.getContext());
-        server.setInterceptorService(
-                (ca.uhn.fhir.interceptor.api.IInterceptorService) beans.getBean(IInterceptorBroadcaster.class));
+        server.setInterceptorService(beans.getBean(IInterceptorService.class));
         server.registerProviders(beans.getBean(ResourceProviderFactory.class).createProviders());
         server.registerProvider(beans.getBean(IJpaSystemProvider.class));
         server.setServerConformanceProvider(new JpaCapabilityStatementProvider(
