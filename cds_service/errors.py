@@ -164,3 +164,9 @@ class PrefetchMissing(RequestError):
     """Data without which no useful and safe answer exists was not supplied."""
 
     slug = "prefetch-missing"
+
+
+class CallInvalid(PnetCdsError):
+    """What the EHR of the command line was told to do cannot be done."""
+
+    slug = "call-invalid"

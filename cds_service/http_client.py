@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -25,22 +26,14 @@ from cds_service.domain.terms import Lack
 from cds_service.errors import RemoteError
 
 _CONNECT_SECONDS: Final = 5
-_READ_SECONDS: Final = 30
+_ANSWER_SECONDS: Final = 60
 _PIECE: Final = 64 * 1024
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _OK: Final = 200
+_SUCCESS: Final = range(200, 300)
 _NOT_JSON: Final = ("html", "xml")
 
 logging.getLogger("urllib3").propagate = False  # it writes addresses, which hold patient ids
-
-
-def get_json(url: str) -> Any:
-    """GET a JSON document.
-
-    Raises:
-        RemoteError: no connection, no success, or no JSON.
-    """
-    return _call("GET", url, None)
 
 
 def get_bounded(url: str, most_bytes: int, most_seconds: float) -> bytes:
@@ -72,28 +65,54 @@ def get_bounded(url: str, most_bytes: int, most_seconds: float) -> bytes:
     return bytes(content)
 
 
-def post_json(url: str, body: Any) -> Any:
-    """POST a JSON document and return the JSON answer.
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """What a server answered, whatever its status."""
+
+    status: int
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request did what it was for."""
+        return self.status in _SUCCESS
+
+    def json(self) -> Any:
+        """The body as JSON; None when it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+
+def exchange(
+    method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str], ca_file: str = ""
+) -> Exchanged:
+    """One request of a command to a server its user named: no redirects, and no credentials but those of the headers.
 
     Raises:
-        RemoteError: no connection, no success, or no JSON.
+        RemoteError: no connection, or no answer in time.
     """
-    return _call("POST", url, body)
-
-
-def _call(method: str, url: str, body: Any) -> Any:
     try:
         response = requests.request(
-            method, url, json=body, timeout=(_CONNECT_SECONDS, _READ_SECONDS), allow_redirects=False
+            method,
+            url,
+            data=body,
+            headers=dict(headers),
+            timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
+            allow_redirects=False,
+            verify=ca_file or True,
+            auth=_as_it_is,
         )
     except requests.RequestException as error:
-        raise RemoteError(f"{url} cannot be reached ({type(error).__name__}). Is the service running?") from None
-    if not response.ok:
-        raise RemoteError(f"{url} answered with status {response.status_code}.")
-    try:
-        return response.json()
-    except ValueError:
-        raise RemoteError(f"{url} did not answer with JSON.") from None
+        where = url.partition("?")[0]
+        raise RemoteError(f"{where} cannot be reached ({type(error).__name__}). Is the service running?") from None
+    return Exchanged(response.status_code, response.content)
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keeps the library from replacing our Authorization by what a file of the user (.netrc) says about the host."""
+    return request
 
 
 def look_up(host: str, port: int, seconds: float) -> tuple[str, ...]:

@@ -145,6 +145,7 @@ class _Call:
         headers = {
             "Accept": "application/fhir+json",
             "Accept-Encoding": "gzip",
+            "Cache-Control": "no-cache",  # HAPI answers a search it was asked within a minute from memory otherwise
             "User-Agent": f"pnet-cds/{__version__}",
         }
         if self.access.token is not None:
