@@ -185,6 +185,7 @@ def _complete(request: dict[str, Any], entry: Any, given: dict[str, Any], tokens
 
 def _context(given: dict[str, Any], server: FhirServer) -> dict[str, Any]:
     patient, encounter = _bare(given["patient"], "Patient"), given["encounter"]
+    server.one("Patient", patient)  # about nobody a service has nothing to say, which would look like good news
     chart = Chart(patient, encounter and _bare(encounter, "Encounter"), server)
     orders = draft_orders(given["orders"], chart, load_terminology())
     starts = given["appointment_start"]

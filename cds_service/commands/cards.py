@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.text import Text
@@ -32,8 +32,8 @@ def _print_card(console: Console, number: int, card: Mapping[str, Any]) -> None:
     indicator = str(card.get("indicator"))
     console.print(
         Panel(
-            Markdown(str(card.get("detail", ""))),
-            title=Text(f"{number}. {card.get('summary')}"),
+            Group(Text(str(card.get("summary")), style="bold"), Markdown(str(card.get("detail", "")))),
+            title=f"Card {number}",
             subtitle=Text(f"{indicator}; {member(card.get('source'), 'label')}"),
             border_style=_COLOURS.get(indicator, "none"),
         )

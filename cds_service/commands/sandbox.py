@@ -51,7 +51,7 @@ def load_patients(fhir_server: str, slugs: tuple[str, ...], server_ids: bool, as
 def _print(loaded: list[Loaded]) -> None:
     table = Table(title="Synthetic patients on the server", title_justify="left")
     for column in ("patient", "encounter", "draft orders", "story"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # an id that is cut off is of no use
     for one in loaded:
         table.add_row(*map(Text, (one.patient, one.encounter, "\n".join(one.drafts), one.title)))
     Console().print(table)

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
-from cds_service.ehr.remote import FhirServer, advice, held, resources
-from cds_service.errors import CallInvalid, RemoteError
+from cds_service.ehr.remote import FhirServer, held
+from cds_service.errors import CallInvalid
 from fhir_profiles.inputs.studies import study
 from fhir_profiles.reading import labels, member, objects
 from fhir_profiles.terminology import CodeRow, ConceptRow, Terminology
@@ -48,7 +47,7 @@ def _orders(given: str, chart: Chart, terminology: Terminology) -> Iterator[dict
     if given.endswith(".json"):
         yield from (_for_patient(order, chart) for order in _in_file(Path(given)))
     elif given.startswith(f"{_ORDER}/"):
-        yield _on_server(given, chart.server)
+        yield chart.server.one(_ORDER, given.partition("/")[2])
     else:
         yield _for_patient(written_order(given, terminology), chart)
 
@@ -77,17 +76,6 @@ def _in_file(path: Path) -> list[dict[str, Any]]:
     if not orders:
         raise CallInvalid(f"--order {path}: expected a ServiceRequest, or a Bundle with some.")
     return orders
-
-
-def _on_server(reference: str, server: FhirServer) -> dict[str, Any]:
-    identifier = reference.partition("/")[2]
-    fetched = server.read({"order": f"{_ORDER}/{quote(identifier, safe='')}"})["order"]
-    if fetched.lack is not None:
-        raise RemoteError(f"{server.url}: an order given with --order cannot be read: {advice(fetched.lack)}.")
-    order = next(resources(fetched), None)
-    if member(order, "resourceType") != _ORDER or order is None:
-        raise RemoteError(f"{server.url} answered with something else than a ServiceRequest.")
-    return order
 
 
 def written_order(given: str, terminology: Terminology) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from http import HTTPStatus
 from ipaddress import ip_network
 from typing import Any, Final
+from urllib.parse import quote
 
 from cds_service.addresses import base_url
 from cds_service.auth.signing import SigningKey
@@ -68,6 +69,19 @@ class FhirServer:
             raise CallInvalid("--fhir-server: expected the base URL of a FHIR server.")
         return base
 
+    def one(self, kind: str, identifier: str) -> dict[str, Any]:
+        """A resource by its id.
+
+        Raises:
+            RemoteError: it cannot be read; the message does not repeat the id, which may be that of a patient.
+        """
+        fetched = self.read({kind: f"{kind}/{quote(identifier, safe='')}"})[kind]
+        found = next(resources(fetched), None)
+        if fetched.lack is not None or found is None or found["resourceType"] != kind:
+            reason = advice(fetched.lack or Lack.NOT_FHIR)
+            raise RemoteError(f"{self.url}: the {kind} of this id cannot be read: {reason}.")
+        return found
+
     def everything(self, queries: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
         """All resources the queries find, by key.
 
@@ -106,7 +120,7 @@ def resources(fetched: Fetched) -> Iterator[dict[str, Any]]:
     for page in map(json.loads, fetched.pages):
         if page.get("resourceType") == "Bundle":
             yield from filter(None, map(held, objects(member(page, "entry"))))
-        else:
+        elif "resourceType" in page:
             yield page
 
 
@@ -118,6 +132,8 @@ def held(entry: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def advice(lack: Lack) -> str:
     """Why something could not be read and, where the user can do something about it, what."""
+    if lack is Lack.NOT_OFFERED:
+        return f"{LACK_WORDS[lack]} (are the id and the base URL right?)"
     if lack is Lack.UNAUTHORISED:
         return f"{LACK_WORDS[lack]}; set PNET_CDS_FHIR_TOKEN, or give --client-id and --key"
     return LACK_WORDS[lack]

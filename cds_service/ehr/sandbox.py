@@ -56,11 +56,11 @@ def load(
         CallInvalid: a resource with one of our ids is there and is not ours; nothing was written.
         RemoteError: the server refused.
     """
-    stories = {patient: _story(patient, today) for patient in patients}
+    stories = [(patient, _story(patient, today)) for patient in patients]
     if not server_ids:
-        for story in stories.values():
+        for _, story in stories:
             _refuse_strangers(server, story)
-    for patient, story in stories.items():
+    for patient, story in stories:
         entries = list(map(_created, _unnamed(story))) if server_ids else list(map(_put, story))
         responses = server.transaction(_transaction(entries))
         named = _named(story, responses) if server_ids else {_reference(one): _reference(one) for one in story}
