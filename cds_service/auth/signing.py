@@ -56,7 +56,7 @@ def read_signing_key(path: Path) -> SigningKey:
         raise ClientInvalid(f"{path}: {error.strerror}.") from None
     try:
         key, kid = _from_jwk(content) if content.lstrip().startswith(b"{") else (_from_pem(content), "")
-    except (ValueError, TypeError, KeyError, RecursionError, UnsupportedAlgorithm, jwt.PyJWTError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UnsupportedAlgorithm, jwt.PyJWTError):
         raise ClientInvalid(f"{path}: not one private key, as JWK or as PEM without a password.") from None
     public = _public(key)
     algorithm = algorithm_of(public) if public else None

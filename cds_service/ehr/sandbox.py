@@ -53,15 +53,15 @@ def load(
         server_ids: whether the server gives the ids; what is there already then stays as it is.
 
     Raises:
-        CallInvalid: a resource with one of our ids is there and is not ours; nothing was written.
+        CallInvalid: a resource with an id or identifier of ours is there and is not ours; nothing was written.
         RemoteError: the server refused.
     """
     stories = [(patient, _story(patient, today)) for patient in patients]
-    if not server_ids:
-        for _, story in stories:
-            _refuse_strangers(server, story)
+    for _, story in stories:
+        _refuse_strangers(server, story, server_ids=server_ids)
     for patient, story in stories:
-        entries = list(map(_created, _unnamed(story))) if server_ids else list(map(_put, story))
+        urns = {_reference(one): _urn(_reference(one)) for one in story}
+        entries = [_created(one, urns) if server_ids else _put(one) for one in story]
         responses = server.transaction(_transaction(entries))
         named = _named(story, responses) if server_ids else {_reference(one): _reference(one) for one in story}
         yield Loaded(
@@ -122,33 +122,24 @@ def _put(resource: dict[str, Any]) -> dict[str, Any]:
     return {"resource": resource, "request": {"method": "PUT", "url": _reference(resource)}}
 
 
-def _refuse_strangers(server: FhirServer, story: Iterable[Mapping[str, Any]]) -> None:
-    """Refuse to write over what is not ours."""
-    ids = defaultdict(list)
+def _refuse_strangers(server: FhirServer, story: Iterable[Mapping[str, Any]], *, server_ids: bool) -> None:
+    """Refuse to write over what is not ours, or to write about somebody who is not ours."""
+    names = defaultdict(list)
     for resource in story:
-        ids[resource["resourceType"]].append(resource["id"])
-    queries = {kind: f"{kind}?_id={','.join(named)}&_count={_PAGE}" for kind, named in ids.items()}
+        names[resource["resourceType"]].append(_known(resource) if server_ids else resource["id"])
+    by = "identifier" if server_ids else "_id"
+    queries = {kind: f"{kind}?{by}={','.join(named)}&_count={_PAGE}" for kind, named in names.items()}
     for kind, found in server.everything(queries).items():
         strangers = [str(one.get("id")) for one in found if not _is_tagged(one)]
         if strangers:
             raise CallInvalid(
-                f"{server.url} has a {kind} {', '.join(strangers)} that is not of the sandbox. Nothing was written; "
-                "--server-ids lets the server give other ids."
+                f"{server.url} has a {kind} {', '.join(strangers)} with our {by} that is not of the sandbox. Nothing "
+                f"was written{'' if server_ids else '; --server-ids lets the server give other ids'}."
             )
 
 
 def _urn(reference: str) -> str:
     return f"urn:uuid:{uuid5(NAMESPACE_URL, f'{SYSTEM}/{reference}')}"
-
-
-def _unnamed(story: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The resources without ids, told by an identifier of ours instead, and referring to each other by URN."""
-    kept = list(story)
-    urns = {_reference(one): _urn(_reference(one)) for one in kept}
-    for one in kept:
-        named = {name: value for name, value in one.items() if name != "id"}
-        identifier = {"system": SYSTEM, "value": _reference(one)}
-        yield _reference(one), _pointing(named, urns) | {"identifier": [*one.get("identifier", ()), identifier]}
 
 
 def _pointing(value: Any, urns: Mapping[str, str]) -> Any:
@@ -162,11 +153,25 @@ def _pointing(value: Any, urns: Mapping[str, str]) -> Any:
     return changed
 
 
-def _created(item: tuple[str, dict[str, Any]]) -> dict[str, Any]:
-    reference, resource = item
-    kind, known = resource["resourceType"], quote(f"{SYSTEM}|{reference}", safe="")
-    request = {"method": "POST", "url": kind, "ifNoneExist": f"identifier={known}"}
-    return {"fullUrl": _urn(reference), "resource": resource, "request": request}
+def _known(resource: Mapping[str, Any]) -> str:
+    """Our identifier of a resource, as a search for it is written."""
+    return quote(f"{SYSTEM}|{_reference(resource)}", safe="")
+
+
+def _created(resource: Mapping[str, Any], urns: Mapping[str, str]) -> dict[str, Any]:
+    """An entry that creates a resource without an id, told by our identifier instead, unless it is there."""
+    reference = _reference(resource)
+    unnamed = {name: value for name, value in resource.items() if name != "id"}
+    identifiers = [*resource.get("identifier", ()), {"system": SYSTEM, "value": reference}]
+    return {
+        "fullUrl": urns[reference],
+        "resource": _pointing(unnamed, urns) | {"identifier": identifiers},
+        "request": {
+            "method": "POST",
+            "url": resource["resourceType"],
+            "ifNoneExist": f"identifier={_known(resource)}",
+        },
+    }
 
 
 def _named(story: Sequence[Mapping[str, Any]], responses: Sequence[Mapping[str, Any]]) -> dict[str, str]:
