@@ -23,7 +23,7 @@ from tests.calling import OverHttp
 from tests.cli.conftest import Command, Ran
 from tests.proof.altered import rating_row, rerated
 
-COMMANDS = ("assess", "audit", "call", "check", "client", "db", "explain", "feedback", "serve")
+COMMANDS = ("assess", "audit", "call", "check", "client", "db", "explain", "feedback", "sandbox", "serve")
 FACTS = {
     "nen_status": "confirmed",
     "primary_site": "pancreas",

@@ -33,10 +33,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('store') / 'store.sqlite'}"
 
 
-@pytest.fixture(scope="session")
-def cds(make_app: MakeApp, store: str) -> Iterator[OverHttp]:
-    """The service, today, with time enough to read on a busy machine."""
-    yield from served(make_app(today=date.today(), database_url=store, fhir_seconds=BUSY_MACHINE_SECONDS))  # noqa: DTZ011
+@pytest.fixture(scope="module")
+def cds(make_app: MakeApp, store: str, fhir: Server) -> Iterator[OverHttp]:
+    """The service, today, with time enough to read on a busy machine, also a server that wants no token."""
+    settings = {"database_url": store, "fhir_seconds": BUSY_MACHINE_SECONDS, "fhir_open_servers": fhir.url}
+    yield from served(make_app(today=date.today(), **settings))  # noqa: DTZ011
 
 
 def run_command(*arguments: str, **environment: str) -> Ran:

@@ -110,8 +110,10 @@ def test_however_it_is_sent_the_answer_is_the_same(how: tuple[str, ...], call: R
     assert without_ids(answer(call(*typed, *how))) == without_ids(answer(call(*typed)))
 
 
-def test_without_prefetch_and_without_the_right_to_read_there_is_no_answer(call: Run) -> None:
+def test_without_prefetch_and_without_the_right_to_read_there_is_no_answer(call: Run, fhir: Server) -> None:
     """What the service says to a call it cannot answer is shown as text, with exit status 1."""
+    if fhir.token is None:
+        pytest.skip("an open server may be read by everybody")
     ran = call(*arguments(SLUGS[0], "order-sign"), "--no-prefetch", "--no-fhir-authorization")
     assert (ran.status, ran.out) == (1, "")
     assert "answered with status 412" in ran.err
@@ -173,7 +175,8 @@ def test_a_call_is_kept_without_its_token_and_sent_again(
     assert one == two
     del one["prefetch"]
     kept.write_text(json.dumps(one), encoding="utf-8")
-    assert "status 412" in run(*replay).err  # no token goes to a server that a file names
+    if fhir.token:
+        assert "status 412" in run(*replay).err  # no token goes to a server that a file names
     assert without_ids(answer(run(*replay, "--fhir-server", fhir.url))) == without_ids(first)
 
 
