@@ -30,6 +30,16 @@ from fhir_profiles.terminology import load_terminology
 _DEMO: Final = "http://127.0.0.1:8080"
 _ABOUT_ORDERS: Final = (*WITH_DRAFTS, "order-dispatch", "appointment-book")
 _START: Final = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d))?", re.ASCII)
+_MAKES_A_CALL: Final = (
+    "patient",
+    "orders",
+    "select",
+    "encounter",
+    "appointment_start",
+    "only",
+    "no_prefetch",
+    "no_follow",
+)
 _FILE: Final = click.Path(path_type=Path)
 
 _WHOM = (
@@ -123,30 +133,37 @@ def _check(given: dict[str, Any]) -> None:
         click.UsageError: with what to give instead.
     """
     live = not given["example"] and not given["replay"]
-    hook = given["hook"]
+    hook, orders, starts = given["hook"], given["orders"], given["appointment_start"]
     about_orders = hook in _ABOUT_ORDERS
-    wrong = {
-        "Give one of --example, --replay and --fhir-server.": (live and not given["fhir_server"])
-        or bool(given["example"] and (given["replay"] or given["fhir_server"])),
-        "Give --patient and --hook.": live and not (given["patient"] and hook),
-        "--replay sends what was kept; only --fhir-server goes with it, to send its token again.": given["replay"]
-        and bool(hook or given["patient"] or given["orders"]),
-        f"{hook} is about orders: give --order.": live and about_orders and not given["orders"],
-        f"{hook} is about no order: leave --order out.": live and not about_orders and bool(given["orders"]),
-        "order-dispatch names orders that the FHIR server holds: --order ServiceRequest/ID.": hook == "order-dispatch"
-        and not all(order.startswith("ServiceRequest/") for order in given["orders"]),
-        "encounter-discharge is about an encounter: give --encounter.": live
-        and hook == "encounter-discharge"
-        and not given["encounter"],
-        "Give either --prefetch or --no-prefetch.": given["no_prefetch"] and given["only"] is not None,
-        "--appointment-start: expected a day, or a time with zone such as 2026-12-01T09:00:00Z.": given[
-            "appointment_start"
-        ]
-        and not _START.fullmatch(given["appointment_start"]),
-        "Give --cds-issuer and --cds-key together.": (given["cds_issuer"] is None) != (given["cds_key"] is None),
-        "--reason and --comment go with --override.": (given["reason"] or given["comment"]) and not given["override"],
-    }
-    for message, holds in wrong.items():
+    on_server = all(order.startswith("ServiceRequest/") for order in orders)
+    wrong = (
+        (live and not given["fhir_server"], "Give one of --example, --replay and --fhir-server."),
+        (given["example"] and (given["replay"] or given["fhir_server"]), "--example goes with no other call."),
+        (live and not (given["patient"] and hook), "Give --patient and --hook."),
+        (
+            not live and any(given[name] for name in _MAKES_A_CALL),
+            "--example and --replay bring their own call; leave out what it would be made of.",
+        ),
+        (given["replay"] and hook, "--replay brings its own hook; leave --hook out."),
+        (live and about_orders and not orders, f"{hook} is about orders: give --order."),
+        (live and not about_orders and orders, f"{hook} is about no order: leave --order out."),
+        (
+            hook == "order-dispatch" and not on_server,
+            "order-dispatch names orders that the FHIR server holds: --order ServiceRequest/ID.",
+        ),
+        (
+            live and hook == "encounter-discharge" and not given["encounter"],
+            "encounter-discharge is about an encounter: give --encounter.",
+        ),
+        (given["no_prefetch"] and given["only"] is not None, "Give either --prefetch or --no-prefetch."),
+        (
+            starts and not _START.fullmatch(starts),
+            "--appointment-start: expected a day, or a time with zone such as 2026-12-01T09:00:00Z.",
+        ),
+        ((given["cds_issuer"] is None) != (given["cds_key"] is None), "Give --cds-issuer and --cds-key together."),
+        ((given["reason"] or given["comment"]) and not given["override"], "--reason and --comment go with --override."),
+    )
+    for holds, message in wrong:
         if holds:
             raise click.UsageError(message)
 

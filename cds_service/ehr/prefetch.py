@@ -39,7 +39,7 @@ class Filled:
 
 
 def fill_prefetch(
-    templates: Mapping[str, str],
+    templates: Mapping[str, Any],
     context: Mapping[str, Any],
     user: str,
     server: FhirServer,
@@ -63,7 +63,11 @@ def fill_prefetch(
     if only is not None and (unknown := sorted(set(only) - set(templates))):
         raise CallInvalid(f"--prefetch: the service asks for {', '.join(sorted(templates))}, not {', '.join(unknown)}.")
     values = _values(context, user)
-    wanted = {key: fill(query, values) for key, query in templates.items() if only is None or key in only}
+    wanted = {
+        key: fill(query, values)
+        for key, query in templates.items()
+        if isinstance(query, str) and (only is None or key in only)
+    }
     queries = {key: query for key, query in wanted.items() if query is not None}
     filled = Filled()
     for key, fetched in (server.read(queries) if follow else server.read(queries, pages=1)).items():
@@ -72,14 +76,15 @@ def fill_prefetch(
 
 
 def _values(context: Mapping[str, Any], user: str) -> dict[str, str | None]:
-    """By token; only what has one plain value in the context is one (CH-052)."""
-    values: dict[str, str | None] = {
-        f"context.{name}": value for name, value in context.items() if isinstance(value, str)
-    }
+    """By token; only what has one plain value in the context is one (CH-052).
+
+    No id has a comma, and a search takes one for "or" however it is encoded: it would find somebody else's data.
+    """
+    values = {f"context.{name}": value for name, value in context.items() if isinstance(value, str)}
     kind, _, identifier = user.partition("/")
     if kind in _USERS:
         values[_USERS[kind]] = identifier
-    return values
+    return {token: None if "," in value else value for token, value in values.items()}
 
 
 def _add(key: str, fetched: Fetched, filled: Filled) -> None:

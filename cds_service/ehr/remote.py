@@ -182,7 +182,7 @@ class CdsService:
         Raises:
             RemoteError: no answer, an error, or no JSON object with cards.
         """
-        path = f"/cds-services/{service}"
+        path = f"/cds-services/{quote(service, safe='')}"
         body = self._ask("POST", path, request)
         if not isinstance(body, dict) or not isinstance(body.get("cards"), list):
             raise RemoteError(f"{self.url}{path} did not answer with cards (CH-081).")
@@ -194,7 +194,7 @@ class CdsService:
         Raises:
             RemoteError: the service did not take it.
         """
-        self._ask("POST", f"/cds-services/{service}/feedback", told)
+        self._ask("POST", f"/cds-services/{quote(service, safe='')}/feedback", told)
 
     def demo_request(self, slug: str, hook: str | None) -> dict[str, Any]:
         """The call the demo proposes about one of its patients.
@@ -202,7 +202,8 @@ class CdsService:
         Raises:
             RemoteError: this is no demo, or it has no such patient or hook.
         """
-        request = self._ask("GET", f"/demo/requests/{slug}" + (f"?hook={hook}" if hook else ""))
+        query = f"?hook={quote(hook, safe='')}" if hook else ""
+        request = self._ask("GET", f"/demo/requests/{quote(slug, safe='')}{query}")
         if not isinstance(request, dict):
             raise RemoteError(f"{self.url} did not answer with a call to try; is it the demo?")
         return request

@@ -24,13 +24,13 @@ def choose(services: Iterable[Mapping[str, Any]], hook: str, wanted: str | None)
     Raises:
         CallInvalid: there is none, or more than one.
     """
-    listed = list(services)
+    listed = [entry for entry in services if isinstance(entry.get("id"), str)]
     found = [entry for entry in listed if entry.get("hook") == hook and wanted in (None, entry.get("id"))]
     if not found:
-        offered = ", ".join(f"{entry.get('id')} ({entry.get('hook')})" for entry in listed)
+        offered = ", ".join(f"{entry['id']} ({entry.get('hook')})" for entry in listed)
         raise CallInvalid(f"No such service for the hook {hook!r}. On offer: {offered or 'nothing'}.")
     if len(found) > 1:
-        raise CallInvalid(f"Choose one with --service: {', '.join(str(entry.get('id')) for entry in found)}.")
+        raise CallInvalid(f"Choose one with --service: {', '.join(entry['id'] for entry in found)}.")
     return found[0]
 
 

@@ -130,11 +130,11 @@ def _refuse_strangers(server: FhirServer, story: Iterable[Mapping[str, Any]], *,
     by = "identifier" if server_ids else "_id"
     queries = {kind: f"{kind}?{by}={','.join(named)}&_count={_PAGE}" for kind, named in names.items()}
     for kind, found in server.everything(queries).items():
-        strangers = [str(one.get("id")) for one in found if not _is_tagged(one)]
+        strangers = sum(not _is_tagged(one) for one in found)
         if strangers:
             raise CallInvalid(
-                f"{server.url} has a {kind} {', '.join(strangers)} with our {by} that is not of the sandbox. Nothing "
-                f"was written{'' if server_ids else '; --server-ids lets the server give other ids'}."
+                f"{server.url} has {strangers} {kind} with our {by.strip('_')} that is not of the sandbox. Nothing was "
+                f"written{'' if server_ids else '; --server-ids lets the server give other ids'}."
             )
 
 

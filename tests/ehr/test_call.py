@@ -271,11 +271,19 @@ def test_a_hostile_id_asks_for_nothing_else(fhir: Server) -> None:
             ("--fhir-server", "https://x.example.org", "--patient", "1", "--hook", "order-dispatch", "--order", "eus"),
             "ServiceRequest/ID",
         ),
-        (("--example", "pacemaker-mri", "--fhir-server", "https://x.example.org"), "Give one of"),
+        (("--example", "pacemaker-mri", "--fhir-server", "https://x.example.org"), "no other call"),
         (("--example", "pacemaker-mri", "--reason", "x"), "--override"),
         (("--example", "pacemaker-mri", "--client-id", "x"), "--key"),
         (("--example", "pacemaker-mri", "--cds-issuer", "https://x.example.org"), "--cds-key"),
-        (("--example", "pacemaker-mri", "--appointment-start", "soon"), "2026-12-01"),
+        (("--example", "pacemaker-mri", "--patient", "x"), "bring their own call"),
+        (("--replay", "call.json", "--hook", "order-sign"), "leave --hook out"),
+        (
+            (
+                *("--fhir-server", "https://x.example.org", "--patient", "1", "--hook", "appointment-book"),
+                *("--order", "eus", "--appointment-start", "soon"),
+            ),
+            "2026-12-01",
+        ),
     ],
 )
 def test_wrong_usage_is_said(typed: tuple[str, ...], said: str) -> None:

@@ -142,7 +142,7 @@ def test_what_is_not_ours_is_not_written_about(run: Run, fhir: Server) -> None:
     arguments = ("--fhir-server", fhir.url, "--patient", "incidental-tail-lesion", "--server-ids")
     ran = run("sandbox", "load", *arguments)
     assert (ran.status, ran.out) == (1, "")
-    assert "Patient named with our identifier" in ran.err
+    assert "1 Patient with our identifier" in ran.err
     assert clean(run, fhir)["resources"] == {}
 
 
