@@ -1,6 +1,7 @@
 """The synthetic patients on a FHIR server that others use too: marked when they are written, and only those removed.
 
-A resource counts as ours when it carries our tag *and* an id, or an identifier, that we write. Neither is enough alone.
+A resource counts as ours when it carries our tag *and* an identifier that we write. Neither is enough alone: others may
+copy either, and HAPI gives a resource the tags that an earlier one of its id had.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from fhir_profiles.reading import member, objects
 from fhir_profiles.synthetic import is_draft, moved_to, resources, synthetic_patients
 
 SYSTEM: Final = f"{FHIR_BASE}/CodeSystem/sandbox"
-"""System of the tag and, where the server gives the ids, of the identifiers that stand for ours."""
+"""System of the tag, and of the identifiers, which are the references within the stories."""
 TAG: Final = "synthetic"
 _PAGE: Final = 200
 _LOCATION: Final = re.compile(r"([A-Za-z]+/[^/]+)(?:/_history/[^/]+)?/?$")
@@ -78,11 +79,11 @@ def _of_type(named: Mapping[str, str], kind: str) -> str:
 
 
 def _story(patient: SyntheticPatient, today: date) -> list[dict[str, Any]]:
-    """The resources of a story with our tag, those it refers to first, and persons and places it only names."""
+    """The resources of a story, marked as ours, with the persons and places it only names."""
     told = resources(moved_to(patient.bundle, date.fromisoformat(patient.as_of), today))
     there = {_reference(one) for one in told}
     named = {reference: display for one in told for reference, display in _references(one) if reference not in there}
-    return [_tagged(one) for one in [*(_stub(*item) for item in sorted(named.items())), *told]]
+    return [_marked(one) for one in [*(_stub(*item) for item in sorted(named.items())), *told]]
 
 
 def _stub(reference: str, display: str) -> dict[str, Any]:
@@ -92,9 +93,11 @@ def _stub(reference: str, display: str) -> dict[str, Any]:
     return {"resourceType": kind, "id": identifier, "name": name}
 
 
-def _tagged(resource: dict[str, Any]) -> dict[str, Any]:
+def _marked(resource: dict[str, Any]) -> dict[str, Any]:
     meta = resource.get("meta", {})
-    return resource | {"meta": meta | {"tag": [*meta.get("tag", ()), {"system": SYSTEM, "code": TAG}]}}
+    tags = [*meta.get("tag", ()), {"system": SYSTEM, "code": TAG}]
+    identifiers = [*resource.get("identifier", ()), {"system": SYSTEM, "value": _reference(resource)}]
+    return resource | {"meta": meta | {"tag": tags}, "identifier": identifiers}
 
 
 def _reference(resource: Mapping[str, Any]) -> str:
@@ -130,7 +133,7 @@ def _refuse_strangers(server: FhirServer, story: Iterable[Mapping[str, Any]], *,
     by = "identifier" if server_ids else "_id"
     queries = {kind: f"{kind}?{by}={','.join(named)}&_count={_PAGE}" for kind, named in names.items()}
     for kind, found in server.everything(queries).items():
-        strangers = sum(not _is_tagged(one) for one in found)
+        strangers = sum(not _is_ours(one) for one in found)
         if strangers:
             raise CallInvalid(
                 f"{server.url} has {strangers} {kind} with our {by.strip('_')} that is not of the sandbox. Nothing was "
@@ -159,13 +162,12 @@ def _known(resource: Mapping[str, Any]) -> str:
 
 
 def _created(resource: Mapping[str, Any], urns: Mapping[str, str]) -> dict[str, Any]:
-    """An entry that creates a resource without an id, told by our identifier instead, unless it is there."""
+    """An entry that creates a resource without an id, unless one with our identifier is there."""
     reference = _reference(resource)
     unnamed = {name: value for name, value in resource.items() if name != "id"}
-    identifiers = [*resource.get("identifier", ()), {"system": SYSTEM, "value": reference}]
     return {
         "fullUrl": urns[reference],
-        "resource": _pointing(unnamed, urns) | {"identifier": identifiers},
+        "resource": _pointing(unnamed, urns),
         "request": {
             "method": "POST",
             "url": resource["resourceType"],
@@ -213,18 +215,12 @@ def remove(server: FhirServer, found: Iterable[Mapping[str, Any]]) -> None:
     server.transaction(_transaction([{"request": {"method": "DELETE", "url": _reference(one)}} for one in found]))
 
 
-def _is_tagged(resource: Mapping[str, Any]) -> bool:
-    tags = objects(member(resource.get("meta"), "tag"))
-    return any((tag.get("system"), tag.get("code")) == (SYSTEM, TAG) for tag in tags)
-
-
 def _is_ours(resource: Mapping[str, Any]) -> bool:
-    """Whether a resource has our tag, and an id or an identifier that we write."""
-    if not _is_tagged(resource) or not isinstance(resource.get("id"), str):
-        return False
-    kind, ours = resource["resourceType"], _ours()
-    names = [item.get("value") for item in objects(resource.get("identifier")) if item.get("system") == SYSTEM]
-    return _reference(resource) in ours or any(name in ours and name.startswith(f"{kind}/") for name in names)
+    """Whether a resource has our tag, and an identifier that we write on its type."""
+    tags = {(tag.get("system"), tag.get("code")) for tag in objects(member(resource.get("meta"), "tag"))}
+    names = {item.get("value") for item in objects(resource.get("identifier")) if item.get("system") == SYSTEM}
+    ours = any(name in names for name in _ours() if name.startswith(f"{resource['resourceType']}/"))
+    return (SYSTEM, TAG) in tags and ours
 
 
 @cache
