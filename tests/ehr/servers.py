@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -38,11 +39,24 @@ class Server:
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         data = None if body is None else json.dumps(body)
-        return requests.request(method, f"{self.url}/{path}", data=data, headers=headers, timeout=60)
+        address = f"{self.url}/{path}".rstrip("/")
+        return requests.request(method, address, data=data, headers=headers, timeout=60)
 
     def put(self, resource: Mapping[str, Any]) -> None:
         """Write a resource under its id."""
         answer = self._ask("PUT", f"{resource['resourceType']}/{resource['id']}", resource)
+        assert answer.ok, answer.text
+
+    def load(self, story: list[dict[str, Any]]) -> None:
+        """Write resources that refer to each other, with an empty one for whoever else they refer to."""
+        here = {f"{resource['resourceType']}/{resource['id']}" for resource in story}
+        named = set(re.findall(r'"reference": "([A-Z][A-Za-z]+/[^"/]+)"', json.dumps(story)))
+        empty = [dict(zip(("resourceType", "id"), name.split("/"), strict=True)) for name in sorted(named - here)]
+        entries = [
+            {"resource": one, "request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"}}
+            for one in (*empty, *story)
+        ]
+        answer = self._ask("POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": entries})
         assert answer.ok, answer.text
 
     def get(self, reference: str) -> dict[str, Any] | None:
