@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 import threading
@@ -13,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import requests
@@ -26,11 +26,9 @@ from cds_service.domain.terms import Lack
 from cds_service.errors import RemoteError
 
 _CONNECT_SECONDS: Final = 5
-_ANSWER_SECONDS: Final = 60
 _PIECE: Final = 64 * 1024
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _OK: Final = 200
-_SUCCESS: Final = range(200, 300)
 _NOT_JSON: Final = ("html", "xml")
 
 logging.getLogger("urllib3").propagate = False  # it writes addresses, which hold patient ids
@@ -45,7 +43,7 @@ def get_bounded(url: str, most_bytes: int, most_seconds: float) -> bytes:
     until = time.monotonic() + most_seconds
     content = bytearray()
     try:
-        with requests.Session() as session:
+        with _Session() as session:
             session.trust_env = False
             with session.get(
                 url,
@@ -65,54 +63,44 @@ def get_bounded(url: str, most_bytes: int, most_seconds: float) -> bytes:
     return bytes(content)
 
 
-@dataclass(frozen=True, slots=True)
-class Exchanged:
-    """What a server answered, whatever its status."""
-
-    status: int
-    body: bytes
-
-    @property
-    def ok(self) -> bool:
-        """Whether the request did what it was for."""
-        return self.status in _SUCCESS
-
-    def json(self) -> Any:
-        """The body as JSON; None when it is none."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
-
-
 def exchange(
-    method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str], ca_file: str = ""
-) -> Exchanged:
-    """One request of a command to a server its user named: no redirects, and no credentials but those of the headers.
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    *,
+    most_bytes: int,
+    most_seconds: float,
+    ca_file: str = "",
+) -> Exchange:
+    """Make one call over a connection of its own and read the answer, whatever its status, bounded in size and time.
 
     Raises:
-        RemoteError: no connection, or no answer in time.
+        RemoteError: no complete answer; the message says why, and nothing of what was sent or received.
     """
+    started = time.monotonic()
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    connections = Connections(host, port, look_up(host, port, most_seconds), ca_file, 1)
+    # A time limit of the library counts from byte to byte; this one ends an answer that trickles.
+    ending = threading.Timer(most_seconds, connections.close)
+    ending.daemon = True
+    ending.start()
     try:
-        response = requests.request(
-            method,
-            url,
-            data=body,
-            headers=dict(headers),
-            timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
-            allow_redirects=False,
-            verify=ca_file or True,
-            auth=_as_it_is,
-        )
-    except requests.RequestException as error:
-        where = url.partition("?")[0]
-        raise RemoteError(f"{where} cannot be reached ({type(error).__name__}). Is the service running?") from None
-    return Exchanged(response.status_code, response.content)
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keeps the library from replacing our Authorization by what a file of the user (.netrc) says about the host."""
-    return request
+        made = connections.exchange(method, url, headers, body, most_seconds, most_bytes)
+        late = time.monotonic() - started >= most_seconds
+        why = "" if not late else f"no complete answer within {most_seconds:g} seconds"
+    except _Failed as failed:
+        why = f"the answer cannot be read to its end ({failed.lack.value}; at most {most_bytes} bytes are read)"
+    except (requests.RequestException, OSError, HTTPError, zlib.error, ValueError) as error:
+        late = time.monotonic() - started >= most_seconds
+        why = f"no complete answer within {most_seconds:g} seconds" if late else f"no answer ({type(error).__name__})"
+    finally:
+        ending.cancel()
+        connections.close()
+    if why:
+        raise RemoteError(f"{method} {parts.path}: {why}")
+    return made
 
 
 def look_up(host: str, port: int, seconds: float) -> tuple[str, ...]:
@@ -127,6 +115,15 @@ def look_up(host: str, port: int, seconds: float) -> tuple[str, ...]:
     asking.start()
     asking.join(seconds)
     return tuple(dict.fromkeys(found))
+
+
+class _Session(requests.Session):
+    """Sees no redirects: to tell where one leads, the library would read its whole body, however long that is."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Nowhere."""
+        del resp
+        return None
 
 
 @dataclass(slots=True)
@@ -162,6 +159,21 @@ class Reply:
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A call that was answered, with whatever status.
+
+    Attributes:
+        headers: names in any case.
+        seconds: from the first byte sent to the last byte read.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+
 class _Failed(Exception):
     """A read ended without an answer."""
 
@@ -184,7 +196,7 @@ class Connections:
         self._open: WeakSet[socket.socket] = WeakSet()
         self._lock = threading.Lock()
         self._closed = False
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.trust_env = False
         self._session.headers.clear()
         self._session.verify = ca_file or True
@@ -209,6 +221,17 @@ class Connections:
             return Lack.CUT_OFF
         except (requests.RequestException, OSError):
             return Lack.UNREACHABLE
+
+    def exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, seconds: float, most_bytes: int
+    ) -> Exchange:
+        """One call with its whole answer; errors of the library pass through."""
+        started = time.monotonic()
+        with self._session.request(
+            method, url, headers=headers, data=body, timeout=seconds, allow_redirects=False, stream=True
+        ) as response:
+            answered = b"".join(_body(response, Allowance(most_bytes)))
+            return Exchange(response.status_code, response.headers, answered, time.monotonic() - started)
 
     def dial(self, connection: HTTPConnection) -> socket.socket:
         """Connect to one of the checked addresses."""

@@ -17,7 +17,7 @@ from cds_service.domain.terms import LACK_WORDS, Lack
 from cds_service.errors import CallInvalid, RemoteError
 from cds_service.fhir.client import Fetched, read
 from cds_service.fhir.policy import Base, ReadPolicy, base_of
-from cds_service.http_client import Exchanged, exchange
+from cds_service.http_client import Exchange, exchange
 from cds_service.protocol.authorization import FhirAccess
 from fhir_profiles.reading import member, objects
 
@@ -25,6 +25,8 @@ EVERYWHERE: Final = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 """The user names the server, so it may be anywhere; without encryption, on this machine only."""
 _SECONDS: Final = 60.0
 _PAGES: Final = 1000
+_MOST_BYTES: Final = 64 * 1024 * 1024
+_SUCCESS: Final = range(200, 300)
 _FHIR: Final = "application/fhir+json"
 _JSON: Final = "application/json"
 
@@ -39,6 +41,32 @@ def checked(option: str, url: str) -> str:
         return base_url(url)
     except ValueError as error:
         raise CallInvalid(f"{option}: {error}.") from None
+
+
+def ask(method: str, url: str, headers: Mapping[str, str], body: bytes | None = None, ca_file: str = "") -> Exchange:
+    """One request to a server that the user named.
+
+    Raises:
+        RemoteError: no connection, or no answer in time.
+    """
+    try:
+        return exchange(method, url, headers, body, most_bytes=_MOST_BYTES, most_seconds=_SECONDS, ca_file=ca_file)
+    except RemoteError as error:
+        host = "/".join(url.split("/")[:3])
+        raise RemoteError(f"{host} does not answer: {error}. Is the service running?") from None
+
+
+def ok(answer: Exchange) -> bool:
+    """Whether a request did what it was for."""
+    return answer.status in _SUCCESS
+
+
+def decoded(answer: Exchange) -> Any:
+    """The body as JSON; None when it is none."""
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +129,9 @@ class FhirServer:
             RemoteError: the server refused it, or part of it; the message repeats what the server says.
         """
         headers = {"Content-Type": _FHIR, "Accept": _FHIR} | _bearer(self.token)
-        answer = exchange("POST", self.url, body=json.dumps(bundle).encode(), headers=headers, ca_file=self.ca_file)
-        body = answer.json()
-        if not answer.ok or not isinstance(body, dict) or body.get("resourceType") != "Bundle":
+        answer = ask("POST", self.url, headers, json.dumps(bundle).encode(), self.ca_file)
+        body = decoded(answer)
+        if not ok(answer) or not isinstance(body, dict) or body.get("resourceType") != "Bundle":
             raise RemoteError(f"{self.url} refused the transaction with status {answer.status}: {said(answer)}")
         responses = [
             response for entry in objects(member(body, "entry")) if isinstance(response := entry.get("response"), dict)
@@ -213,20 +241,20 @@ class CdsService:
         headers = {"Accept": _JSON} | ({} if body is None else {"Content-Type": _JSON})
         if self.signer is not None:
             headers |= self.signer.authorization(url)
-        answer = exchange(method, url, body=None if body is None else json.dumps(body).encode(), headers=headers)
+        answer = ask(method, url, headers, None if body is None else json.dumps(body).encode())
         if answer.status == HTTPStatus.UNAUTHORIZED:
             raise RemoteError(
                 f"{url} answered with status 401: it wants the token of a registered client "
                 "(--cds-issuer, --cds-key; pnet-cds client add registers one)."
             )
-        if not answer.ok:
+        if not ok(answer):
             raise RemoteError(f"{url} answered with status {answer.status}: {said(answer)}")
-        return answer.json()
+        return decoded(answer)
 
 
-def said(answer: Exchanged) -> str:
+def said(answer: Exchange) -> str:
     """What an error says, if it says it as an OperationOutcome (CH-008)."""
-    return told(answer.json()) or "no reason given"
+    return told(decoded(answer)) or "no reason given"
 
 
 def told(outcome: object) -> str:

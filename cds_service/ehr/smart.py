@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 from cds_service.addresses import document_url
 from cds_service.auth.signing import SigningKey
+from cds_service.ehr.remote import ask, decoded, ok
 from cds_service.errors import CallInvalid, RemoteError
-from cds_service.http_client import exchange
 
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _JSON: Final = {"Accept": "application/json"}
@@ -37,8 +37,8 @@ def token_endpoint(fhir_server: str, ca_file: str = "") -> str:
         RemoteError: it does not say so.
     """
     url = f"{fhir_server}/.well-known/smart-configuration"
-    answer = exchange("GET", url, headers=_JSON, ca_file=ca_file)
-    body = answer.json() if answer.ok else None
+    answer = ask("GET", url, _JSON, ca_file=ca_file)
+    body = decoded(answer) if ok(answer) else None
     endpoint = body.get("token_endpoint") if isinstance(body, dict) else None
     if not isinstance(endpoint, str):
         raise RemoteError(f"{url} names no token endpoint (status {answer.status}); give it with --token-url.")
@@ -65,10 +65,10 @@ def client_credentials(
         "client_assertion": key.token(client_id, endpoint, now, sub=client_id),
     }
     headers = _JSON | {"Content-Type": "application/x-www-form-urlencoded"}
-    answer = exchange("POST", endpoint, body=urlencode(form).encode(), headers=headers, ca_file=ca_file)
-    body = answer.json()
+    answer = ask("POST", endpoint, headers, urlencode(form).encode(), ca_file)
+    body = decoded(answer)
     body = body if isinstance(body, dict) else {}
-    if not answer.ok:
+    if not ok(answer):
         code = str(body.get("error", ""))
         reason = code if _ERROR.fullmatch(code) else "no reason given"
         raise RemoteError(f"{endpoint} gave no token (status {answer.status}): {reason}. Is the public key registered?")
