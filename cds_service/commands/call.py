@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,14 +14,13 @@ from uuid import uuid4
 import click
 from rich.console import Console
 
-from cds_service.auth.signing import read_signing_key
 from cds_service.commands.cards import print_cards
-from cds_service.commands.fhir_access import TokenOptions, authorization, open_server, taken, token_options
+from cds_service.commands.fhir_access import TokenOptions, authorization, open_server, signer, taken, token_options
 from cds_service.domain.terms import LACK_WORDS
 from cds_service.ehr.feedback import feedback_on
 from cds_service.ehr.orders import Chart, draft_orders
 from cds_service.ehr.prefetch import Filled, fill_prefetch
-from cds_service.ehr.remote import CdsService, FhirServer, Signer, checked
+from cds_service.ehr.remote import CdsService, FhirServer, checked
 from cds_service.ehr.request import choose, keep, kept, selected
 from cds_service.errors import CallInvalid
 from fhir_profiles.contexts import WITH_DRAFTS, hook_context
@@ -49,7 +49,8 @@ _WHOM = (
         "--cds-issuer", metavar="URI", help="Sign tokens for the CDS service as this issuer; needs --cds-key."
     ),
     click.option("--cds-key", type=_FILE, metavar="FILE", help="Private key for them, JWK or PEM."),
-    click.option("--cds-tenant", metavar="NAME", help="Tenant they speak for."),
+    click.option("--cds-kid", default="", metavar="NAME", help="Name of that key, if it is not a JWK that says it."),
+    click.option("--cds-tenant", default="", metavar="NAME", help="Tenant they speak for."),
 )
 _WHAT = (
     click.option("--example", metavar="SLUG", help="Send the demo's own call about one of its synthetic patients."),
@@ -107,7 +108,7 @@ def call(**given: Any) -> None:
     """
     tokens = taken(given)
     _check(given)
-    cds = CdsService(checked("--url", given["url"]), _signer(given))
+    cds = CdsService(checked("--url", given["url"]), _sign(given))
     if given["example"]:
         request = cds.demo_request(given["example"], given["hook"])
     elif given["replay"]:
@@ -168,11 +169,12 @@ def _check(given: dict[str, Any]) -> None:
             raise click.UsageError(message)
 
 
-def _signer(given: dict[str, Any]) -> Signer | None:
+def _sign(given: dict[str, Any]) -> Callable[[str], str] | None:
+    """What signs calls, if the options say as whom."""
     if not given["cds_key"]:
         return None
-    key = read_signing_key(given["cds_key"])
-    return Signer(key, given["cds_issuer"], lambda: datetime.now(UTC), given["cds_tenant"])
+    client = signer("--cds-key", given["cds_key"], given["cds_issuer"], given["cds_kid"], given["cds_tenant"])
+    return lambda url: client.token(url, time.time())
 
 
 def _complete(request: dict[str, Any], entry: Any, given: dict[str, Any], tokens: TokenOptions) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from http import HTTPStatus
 from ipaddress import ip_network
 from typing import Any, Final
 from urllib.parse import quote
 
 from cds_service.addresses import base_url
-from cds_service.auth.signing import SigningKey
 from cds_service.domain.terms import LACK_WORDS, Lack
 from cds_service.errors import CallInvalid, RemoteError
 from cds_service.fhir.client import Fetched, read
@@ -168,30 +166,15 @@ def advice(lack: Lack) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Signer:
-    """What proves to a CDS service that a call comes from a registered client (CH-130)."""
-
-    key: SigningKey
-    issuer: str
-    now: Callable[[], datetime]
-    tenant: str | None = None
-
-    def authorization(self, url: str) -> dict[str, str]:
-        """The header for a call to this address; each token is good for one call."""
-        tenant = {"tenant": self.tenant} if self.tenant else {}
-        return _bearer(self.key.token(self.issuer, url, self.now(), **tenant))
-
-
-@dataclass(frozen=True, slots=True)
 class CdsService:
     """A CDS service at a base URL.
 
     Attributes:
-        signer: None for a service that is open, such as the demo.
+        sign: makes a token for one call to an address, which proves who calls (CH-130); None for an open service.
     """
 
     url: str
-    signer: Signer | None = None
+    sign: Callable[[str], str] | None = None
 
     def discover(self) -> list[dict[str, Any]]:
         """The services on offer.
@@ -239,8 +222,8 @@ class CdsService:
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         url = f"{self.url}{path}"
         headers = {"Accept": _JSON} | ({} if body is None else {"Content-Type": _JSON})
-        if self.signer is not None:
-            headers |= self.signer.authorization(url)
+        if self.sign is not None:
+            headers |= _bearer(self.sign(url))
         answer = ask(method, url, headers, None if body is None else json.dumps(body).encode())
         if answer.status == HTTPStatus.UNAUTHORIZED:
             raise RemoteError(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from cds_service.addresses import document_url
-from cds_service.auth.signing import SigningKey
+from cds_service.auth.signing import Signer
 from cds_service.ehr.remote import ask, decoded, ok
 from cds_service.errors import CallInvalid, RemoteError
 
@@ -45,9 +44,7 @@ def token_endpoint(fhir_server: str, ca_file: str = "") -> str:
     return endpoint
 
 
-def client_credentials(
-    endpoint: str, client_id: str, key: SigningKey, scope: str, now: datetime, ca_file: str = ""
-) -> Granted:
+def client_credentials(endpoint: str, client: Signer, scope: str, now: float, ca_file: str = "") -> Granted:
     """Ask a token endpoint for a token.
 
     Raises:
@@ -62,7 +59,7 @@ def client_credentials(
         "grant_type": "client_credentials",
         "scope": scope,
         "client_assertion_type": _ASSERTION,
-        "client_assertion": key.token(client_id, endpoint, now, sub=client_id),
+        "client_assertion": client.token(endpoint, now, sub=client.issuer),
     }
     headers = _JSON | {"Content-Type": "application/x-www-form-urlencoded"}
     answer = ask("POST", endpoint, headers, urlencode(form).encode(), ca_file)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-import jwt
 import pytest
 
 from cds_service.app import create_app
-from cds_service.auth.keys import public_key, read_key_set, thumbprint
-from cds_service.auth.signing import read_signing_key
-from cds_service.clients import Client, Key
-from cds_service.ehr.smart import client_credentials, token_endpoint
+from cds_service.auth.keys import read_key_set
+from cds_service.auth.signing import Signer
+from cds_service.clients import Client
+from cds_service.commands.fhir_access import signer
+from cds_service.ehr.smart import Granted, client_credentials, token_endpoint
 from cds_service.errors import CallInvalid, ClientInvalid, RemoteError
 from cds_service.settings import Settings
 from cds_service.store.clients import GIVEN, open_clients
@@ -28,7 +29,6 @@ from tests.signing import key_set, private_jwk, private_pem, public_jwk, public_
 
 CLIENT = "ehr-of-the-tests"
 ISSUER = "https://ehr.example.org"
-NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 def key_file(folder: Path, content: bytes) -> Path:
@@ -45,6 +45,11 @@ def tokens(fhir: Server) -> Iterator[TokenServer]:
         yield server
 
 
+def granted(tokens: TokenServer, client: Signer) -> Granted:
+    """What the token endpoint gives a client."""
+    return client_credentials(tokens.endpoint, client, "system/*.read", time.time())
+
+
 def test_a_token_is_had_by_a_signed_assertion(tokens: TokenServer, run: Run, fhir: Server, tmp_path: Path) -> None:
     """The whole way: key file, token endpoint, FHIR server; every assertion is another one."""
     path = key_file(tmp_path, json.dumps(private_jwk("smart-jwk")).encode())
@@ -57,19 +62,13 @@ def test_a_token_is_had_by_a_signed_assertion(tokens: TokenServer, run: Run, fhi
 
 
 @pytest.mark.parametrize(("name", "kind"), [("smart-ec", "ES384"), ("smart-rsa", "RS384")])
-def test_keys_in_pem_are_named_by_their_thumbprint(name: str, kind: str, tmp_path: Path) -> None:
-    """Both algorithms; the server finds the key by its RFC 7638 name."""
-    key = read_signing_key(key_file(tmp_path, private_pem(name, kind)))
-    assert key.kid == thumbprint(public_jwk(name, kind))
-    assert key.algorithm == kind
-    said = jwt.decode(
-        key.token("iss", "aud", NOW),
-        public_key(Key(key.kid, "", public_jwk(name, kind))).key,
-        algorithms=[kind],
-        audience="aud",
-        options={"verify_exp": False, "verify_iat": False},
-    )
-    assert said["exp"] - said["iat"] == 300
+def test_keys_in_pem_are_named_by_an_option(tokens: TokenServer, name: str, kind: str, tmp_path: Path) -> None:
+    """Both algorithms; without a name the message says how to give one."""
+    tokens.keys[name] = kind
+    path = key_file(tmp_path, private_pem(name, kind))
+    assert granted(tokens, signer("--key", path, CLIENT, name)).token == tokens.token
+    with pytest.raises(ClientInvalid, match="--kid"):
+        signer("--key", path, CLIENT, "")
 
 
 def test_the_endpoint_is_the_one_the_fhir_server_names(tokens: TokenServer) -> None:
@@ -81,13 +80,13 @@ def test_the_endpoint_is_the_one_the_fhir_server_names(tokens: TokenServer) -> N
 
 def test_a_refused_assertion_is_said(tokens: TokenServer, tmp_path: Path) -> None:
     """The error code of OAuth is repeated, nothing else of the answer."""
-    key = read_signing_key(key_file(tmp_path, json.dumps(private_jwk("smart-jwk")).encode()))
+    path = key_file(tmp_path, json.dumps(private_jwk("smart-jwk")).encode())
     with pytest.raises(RemoteError, match="invalid_client"):
-        client_credentials(tokens.endpoint, "someone-else", key, "system/*.read", datetime.now(UTC))
+        granted(tokens, signer("--key", path, "someone-else", ""))
     assert tokens.problems == ["AssertionError: iss, sub"]
     tokens.answers = (400, {"error": "Patient Doe", "error_description": "secret"})
     with pytest.raises(RemoteError, match="no reason given") as refused:
-        client_credentials(tokens.endpoint, CLIENT, key, "system/*.read", datetime.now(UTC))
+        granted(tokens, signer("--key", path, CLIENT, ""))
     assert "Doe" not in str(refused.value)
     assert "secret" not in str(refused.value)
 
@@ -99,17 +98,17 @@ def test_a_refused_assertion_is_said(tokens: TokenServer, tmp_path: Path) -> Non
 )  # fmt: skip
 def test_an_answer_without_a_bearer_token_is_said(tokens: TokenServer, answer: Any, tmp_path: Path) -> None:
     """Whatever a token endpoint says, what is used is a bearer token."""
-    key = read_signing_key(key_file(tmp_path, private_pem("smart-ec")))
+    client = signer("--key", key_file(tmp_path, private_pem("smart-ec")), CLIENT, "smart-ec")
     tokens.answers = (200, answer)
     with pytest.raises(RemoteError, match="without a bearer token"):
-        client_credentials(tokens.endpoint, CLIENT, key, "system/*.read", datetime.now(UTC))
+        granted(tokens, client)
 
 
 def test_an_assertion_goes_nowhere_in_the_clear(tmp_path: Path) -> None:
     """A token endpoint has https or is on this machine."""
-    key = read_signing_key(key_file(tmp_path, private_pem("smart-ec")))
+    client = signer("--key", key_file(tmp_path, private_pem("smart-ec")), CLIENT, "smart-ec")
     with pytest.raises(CallInvalid, match="token endpoint"):
-        client_credentials("http://auth.example.org/token", CLIENT, key, "system/*.read", NOW)
+        client_credentials("http://auth.example.org/token", client, "system/*.read", 0)
 
 
 @pytest.mark.parametrize(
@@ -129,17 +128,11 @@ def test_an_assertion_goes_nowhere_in_the_clear(tmp_path: Path) -> None:
 def test_a_file_without_a_key_of_ours_is_said(content: bytes, tmp_path: Path) -> None:
     """The file is named; nothing of what it holds is."""
     with pytest.raises(ClientInvalid) as refused:
-        read_signing_key(key_file(tmp_path, content))
+        signer("--key", key_file(tmp_path, content), CLIENT, "name")
     assert str(tmp_path) in str(refused.value)
     assert "c2VjcmV0" not in str(refused.value)
     with pytest.raises(ClientInvalid, match="No such file"):
-        read_signing_key(tmp_path / "none")
-
-
-def test_a_key_is_left_out_of_its_representation(tmp_path: Path) -> None:
-    """Neither a key nor a token appears when somebody prints what holds it."""
-    key = read_signing_key(key_file(tmp_path, private_pem("smart-ec")))
-    assert "PrivateKey" not in repr(key)
+        signer("--key", tmp_path / "none", CLIENT, "name")
 
 
 @pytest.fixture
