@@ -1,4 +1,4 @@
-"""The command line: ``pnet-cds serve | assess | explain | call | check``, and those of ``commands``."""
+"""The command line: ``pnet-cds serve | assess | explain | check``, and those of ``commands``."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from rich.console import Console
 from cds_service import __version__
 from cds_service.checks import find_problems, overdue
 from cds_service.commands.audit import audit
+from cds_service.commands.call import call
 from cds_service.commands.client import client
 from cds_service.commands.db import db
 from cds_service.commands.export import export_fhir
 from cds_service.commands.feedback import feedback
+from cds_service.commands.sandbox import sandbox
 from cds_service.commands.selftest import selftest
 from cds_service.consult import Consulted, from_bundle, from_facts
 from cds_service.errors import FactsError, PnetCdsError
-from cds_service.explain import print_assessment, print_cards
-from cds_service.http_client import get_json, post_json
+from cds_service.explain import print_assessment
 from cds_service.installation import check_installation
 from cds_service.knowledge import Knowledge
 from cds_service.observability import configure_logging
@@ -170,26 +171,6 @@ def explain(facts: str | None, bundle: str | None, order: tuple[str, ...], as_of
 
 
 @cli.command()
-@click.option(
-    "--example", "slug", required=True, help="A synthetic patient of the demo; GET /demo/patients lists them."
-)
-@click.option("--hook", help="patient-view, order-select or order-sign; default: the story's own.")
-@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Base URL of a demo service.")
-@click.option("--json", "as_json", is_flag=True, help="Print the response as JSON.")
-def call(slug: str, hook: str | None, url: str, as_json: bool) -> None:
-    """Fire a hook about a synthetic patient at a running demo and show the cards."""
-    query = f"?hook={hook}" if hook else ""
-    request = get_json(f"{url}/demo/requests/{slug}{query}")
-    services = get_json(f"{url}/cds-services")["services"]
-    service = next(entry["id"] for entry in services if entry["hook"] == request["hook"])
-    response = post_json(f"{url}/cds-services/{service}", request)
-    if as_json:
-        click.echo(json.dumps(response, ensure_ascii=False, indent=2))
-    else:
-        print_cards(Console(), response)
-
-
-@cli.command()
 @click.option("--quick", is_flag=True, help="Leave out the proof of the tables, which takes about twenty seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @_site
@@ -240,7 +221,7 @@ def _proofs(knowledge: Knowledge, quick: bool, shown: bool) -> list[Proof]:
     return proofs
 
 
-for command in (audit, client, db, export_fhir, feedback, selftest):
+for command in (audit, call, client, db, export_fhir, feedback, sandbox, selftest):
     cli.add_command(command)
 
 

@@ -170,3 +170,9 @@ class UnknownArtefact(RequestError):
     """The FHIR endpoint holds no such artefact, or nothing about such a patient."""
 
     slug = "artefact-unknown"
+
+
+class CallInvalid(PnetCdsError):
+    """What the EHR of the command line was told to do cannot be done."""
+
+    slug = "call-invalid"

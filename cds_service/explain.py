@@ -1,15 +1,13 @@
-"""Assessments and cards for people in a terminal."""
+"""Assessments for people in a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markdown import Markdown
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
@@ -24,7 +22,6 @@ from cds_service.domain.findings import Assessment, Conflict, Evidence, Followup
 from cds_service.domain.terms import NOT_RATED
 from cds_service.knowledge.model import Knowledge, Row, SelectionRow, StagingRow
 from cds_service.knowledge.site import shown
-from fhir_profiles.pama import RATING
 
 _MARKER: Final = {
     "size_gt_30": "Size marks a higher risk",
@@ -37,7 +34,6 @@ _MARKER: Final = {
     "bilioenteric_contraindication": "Anastomosis speaks against liver-directed treatment",
     "staged_tace": "Liver burden calls for staged chemo-embolisation",
 }
-_COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
 
 
 _SUBJECTS: Final = {
@@ -317,27 +313,3 @@ def _site(knowledge: Knowledge) -> Table:
     if knowledge.site.followup.profile != "default":
         table.add_row(Text("Follow-up profile"), Text(knowledge.site.followup.profile), Text("default"), Text("FUP-09"))
     return table
-
-
-def print_cards(console: Console, response: Mapping[str, Any]) -> None:
-    """Cards as an EHR might show them."""
-    if not response["cards"]:
-        console.print(Text("No card: nothing deserves attention."))
-    for card in response["cards"]:
-        console.print(
-            Panel(
-                Markdown(card.get("detail", "")),
-                title=Text(card["summary"]),
-                subtitle=Text(f"{card['indicator']}; {card['source']['label']}"),
-                border_style=_COLOURS[card["indicator"]],
-            )
-        )
-        for suggestion in card.get("suggestions", []):
-            console.print(Text(f"[ {suggestion['label']} ]", style="bold"))
-            for action in suggestion["actions"]:
-                console.print(Text(f"    {action['type']}: {action['description']}"))
-    for action in response.get("systemActions") or response.get("extension", {}).get("systemActions", []):
-        order = action["resource"]
-        rating = next(item["valueCodeableConcept"] for item in order["extension"] if item["url"] == RATING)
-        code = rating["coding"][0]["code"]
-        console.print(Text(f"Recorded on {order['resourceType']}/{order['id']}: {code} ({rating['text']})"))

@@ -26,22 +26,12 @@ from cds_service.domain.terms import Lack
 from cds_service.errors import RemoteError
 
 _CONNECT_SECONDS: Final = 5
-_READ_SECONDS: Final = 30
 _PIECE: Final = 64 * 1024
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _OK: Final = 200
 _NOT_JSON: Final = ("html", "xml")
 
 logging.getLogger("urllib3").propagate = False  # it writes addresses, which hold patient ids
-
-
-def get_json(url: str) -> Any:
-    """GET a JSON document.
-
-    Raises:
-        RemoteError: no connection, no success, or no JSON.
-    """
-    return _call("GET", url, None)
 
 
 def get_bounded(url: str, most_bytes: int, most_seconds: float) -> bytes:
@@ -71,30 +61,6 @@ def get_bounded(url: str, most_bytes: int, most_seconds: float) -> bytes:
     except (requests.RequestException, OSError, HTTPError) as error:
         raise RemoteError(f"{url} cannot be read ({type(error).__name__}).") from None
     return bytes(content)
-
-
-def post_json(url: str, body: Any) -> Any:
-    """POST a JSON document and return the JSON answer.
-
-    Raises:
-        RemoteError: no connection, no success, or no JSON.
-    """
-    return _call("POST", url, body)
-
-
-def _call(method: str, url: str, body: Any) -> Any:
-    try:
-        response = requests.request(
-            method, url, json=body, timeout=(_CONNECT_SECONDS, _READ_SECONDS), allow_redirects=False
-        )
-    except requests.RequestException as error:
-        raise RemoteError(f"{url} cannot be reached ({type(error).__name__}). Is the service running?") from None
-    if not response.ok:
-        raise RemoteError(f"{url} answered with status {response.status_code}.")
-    try:
-        return response.json()
-    except ValueError:
-        raise RemoteError(f"{url} did not answer with JSON.") from None
 
 
 def exchange(

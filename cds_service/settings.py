@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     fhir_seconds: float = Field(3.0, gt=0, le=30, description="Time for all reads of one call together.")
     fhir_max_pages: int = Field(100, ge=1, description="Most pages read for one input.")
     fhir_max_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Most bytes read in one call, decompressed.")
+    fhir_token: SecretStr | None = Field(
+        None,
+        description="Token of `call` and `sandbox` for the FHIR server they are given; the service has no use for it.",
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
 
     @field_validator("public_url")

@@ -12,10 +12,12 @@ from importlib.resources import files
 from typing import Any
 
 from cds_service.store.base import SyntheticPatient
+from fhir_profiles.contexts import hook_context
 
 _DATE = re.compile(r"^(\d{4}-\d{2}-\d{2})(T.*)?$")
 _FOLDER = "examples"
 USER = "Practitioner/demo"
+PERFORMER = "Organization/demo-imaging"
 
 
 @cache
@@ -85,10 +87,15 @@ def hook_request(
     encounter = next((r["id"] for r in chart if r["resourceType"] == "Encounter"), None)
     drafts = [resource for resource in chart if is_draft(resource)]
     kept = [resource for resource in chart if not is_draft(resource)]
-    context: dict[str, Any] = {"userId": USER, "patientId": patient}
-    if encounter:
-        context["encounterId"] = encounter
-    context.update(_about(hook, drafts, patient, starts))
+    context = hook_context(
+        hook,
+        patient,
+        drafts,
+        user=USER,
+        encounter=encounter,
+        performer=PERFORMER,
+        starts=f"{starts}T09:00:00Z" if starts else "",
+    )
     if hook == "order-dispatch":
         kept += [{**draft, "status": "active"} for draft in drafts]
     return {
@@ -97,37 +104,6 @@ def hook_request(
         "context": context,
         "prefetch": {key: _fill(template, kept, context) for key, template in templates.items()},
     }
-
-
-def _about(hook: str, drafts: list[dict[str, Any]], patient: str, starts: str) -> dict[str, Any]:
-    """The part of the context that belongs to the hook."""
-    references = [f"ServiceRequest/{draft['id']}" for draft in drafts]
-    context: dict[str, Any] = {}
-    if hook in ("order-select", "order-sign"):
-        context["draftOrders"] = _collection(drafts)
-    if hook == "order-select":
-        context["selections"] = references
-    if hook == "order-dispatch":
-        context |= {"dispatchedOrders": references, "performer": "Organization/demo-imaging"}
-    if hook == "appointment-book":
-        context["appointments"] = _collection([_appointment(draft, patient, starts) for draft in drafts])
-    return context
-
-
-def _collection(held: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": item} for item in held]}
-
-
-def _appointment(draft: Mapping[str, Any], patient: str, starts: str) -> dict[str, Any]:
-    """A proposed appointment for the study a draft asks for."""
-    appointment: dict[str, Any] = {
-        "resourceType": "Appointment",
-        "id": f"{draft['id']}-appointment",
-        "status": "proposed",
-        "serviceType": [draft["code"]],
-        "participant": [{"actor": {"reference": f"Patient/{patient}"}, "status": "needs-action"}],
-    }
-    return appointment | ({"start": f"{starts}T09:00:00Z"} if starts else {})
 
 
 def _fill(template: str, chart: list[dict[str, Any]], context: Mapping[str, Any]) -> dict[str, Any] | None:

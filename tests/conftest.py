@@ -129,8 +129,9 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing."""
 
 
-def _serve(app: Flask) -> Iterator[OverHttp]:
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+def served(app: Flask, port: int = 0) -> Iterator[OverHttp]:
+    """The application behind a real HTTP server, for as long as it is asked for."""
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     with requests.Session() as session:
@@ -144,13 +145,13 @@ def _serve(app: Flask) -> Iterator[OverHttp]:
 @pytest.fixture(scope="session")
 def live(app: Flask) -> Iterator[OverHttp]:
     """The application behind a real HTTP server."""
-    yield from _serve(app)
+    yield from served(app)
 
 
 @pytest.fixture(scope="session")
 def live_with_small_limit(make_app: MakeApp) -> Iterator[OverHttp]:
     """The same with the smallest limit on the size of a request that can be set."""
-    yield from _serve(make_app(max_body_bytes=1024))
+    yield from served(make_app(max_body_bytes=1024))
 
 
 @pytest.fixture(scope="session")

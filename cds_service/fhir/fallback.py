@@ -79,11 +79,11 @@ def _queries(
     lacking: Mapping[str, Input], received: Received, request: HookRequest, access: FhirAccess
 ) -> tuple[dict[str, str], set[str]]:
     """The queries the call grants, by key, and the keys of which it grants a part only; the others are noted."""
-    context = {"patientId": request.patient_id, "encounterId": request.encounter_id}
+    values = {"context.patientId": request.patient_id, "context.encounterId": request.encounter_id}
     queries: dict[str, str] = {}
     partly: set[str] = set()
     for key, asked in lacking.items():
-        query = fill(asked.query, context)
+        query = fill(asked.query, values)
         if query is None:  # the call names no such thing, so there is nothing to be had
             received.states[key] = State.COMPLETE
             received.lacks.pop(key, None)

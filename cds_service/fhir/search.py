@@ -10,15 +10,24 @@ from urllib.parse import quote
 PAGE_SIZE: Final = 1000
 """Matches asked for in one page; servers with a lower limit send more pages."""
 
-_TOKEN: Final = re.compile(r"\{\{context\.(\w+)\}\}")
+_TOKEN: Final = re.compile(r"\{\{([\w.]+)\}\}")
+_READ_AS_IT_IS: Final = "context.userId"
+"""The one token that holds ``Type/id`` (CH-054); the others hold a bare id."""
 
 
-def fill(template: str, context: Mapping[str, str | None]) -> str | None:
-    """The query with its tokens filled; None when the call has no value for one of them (CH-051 to CH-053)."""
+def fill(template: str, values: Mapping[str, str | None]) -> str | None:
+    """The query with its tokens filled; None when one of them has no value or is none we know (CH-051 to CH-054).
+
+    Args:
+        template: a prefetch template.
+        values: by token, such as ``context.patientId``.
+    """
     names = _TOKEN.findall(template)
-    if any(not context.get(name) for name in names):
+    if any(not values.get(name) for name in names) or "{{" in _TOKEN.sub("", template):
         return None
-    return _TOKEN.sub(lambda token: quote(context.get(token[1]) or "", safe=""), template)
+    return _TOKEN.sub(
+        lambda token: quote(values.get(token[1]) or "", safe="/" if token[1] == _READ_AS_IT_IS else ""), template
+    )
 
 
 def first_page(query: str) -> str:

@@ -22,6 +22,7 @@ STATUS: Final[dict[type[errors.PnetCdsError], HTTPStatus]] = {
     errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.RemoteError: HTTPStatus.BAD_GATEWAY,
     errors.ClientInvalid: HTTPStatus.BAD_REQUEST,
+    errors.CallInvalid: HTTPStatus.BAD_REQUEST,
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.NotPermitted: HTTPStatus.FORBIDDEN,
     errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,

@@ -21,7 +21,7 @@ LAYERS: Final = (
     {"knowledge", "protocol"},
     {"clinical", "service", "http_client", "store"},
     {"interchange", "fhir", "fhir_profiles", "auth"},
-    {"consult", "cards", "issuing", "proof", "reports", "selftest", "sites", "subjects"},
+    {"consult", "cards", "ehr", "issuing", "proof", "reports", "selftest", "sites", "subjects"},
     {"hooks", "artefacts"},
     {"pipeline"},
     {"web", "commands"},

@@ -24,7 +24,20 @@ from tests.calling import OverHttp
 from tests.cli.conftest import Command, Ran
 from tests.proof.altered import rating_row, rerated
 
-COMMANDS = ("assess", "audit", "call", "check", "client", "db", "explain", "export-fhir", "feedback", "serve")
+COMMANDS = (
+    "assess",
+    "audit",
+    "call",
+    "check",
+    "client",
+    "db",
+    "explain",
+    "export-fhir",
+    "feedback",
+    "sandbox",
+    "selftest",
+    "serve",
+)
 FACTS = {
     "nen_status": "confirmed",
     "primary_site": "pancreas",

@@ -62,12 +62,15 @@ def test_every_lack_has_its_words_and_its_place_in_the_schema() -> None:
 
 def test_context_values_are_encoded() -> None:
     """A value is data, in a path as well as in a parameter."""
-    context = {"patientId": "a/b?c=d&e#f%20 g|h{{context.patientId}}", "encounterId": None}
+    given = {"context.patientId": "a/b?c=d&e#f%20 g|h{{context.patientId}}", "context.encounterId": None}
     encoded = "a%2Fb%3Fc%3Dd%26e%23f%2520%20g%7Ch%7B%7Bcontext.patientId%7D%7D"
-    assert fill("Patient/{{context.patientId}}", context) == f"Patient/{encoded}"
-    assert fill("Condition?patient={{context.patientId}}", context) == f"Condition?patient={encoded}"
-    assert fill("Encounter/{{context.encounterId}}", context) is None
-    assert fill("Encounter/{{context.unheardOf}}", context) is None
+    assert fill("Patient/{{context.patientId}}", given) == f"Patient/{encoded}"
+    assert fill("Condition?patient={{context.patientId}}", given) == f"Condition?patient={encoded}"
+    assert fill("Encounter/{{context.encounterId}}", given) is None
+    assert fill("Encounter/{{context.unheardOf}}", given) is None
+    assert fill("Patient?birthdate=ge{{today() - 90 days}}", given) is None
+    assert fill("{{context.userId}}", {"context.userId": "Practitioner/a?b"}) == "Practitioner/a%3Fb"
+    assert fill("Task?owner={{userPractitionerId}}", {"userPractitionerId": "a/b"}) == "Task?owner=a%2Fb"
 
 
 def test_searches_ask_for_large_pages() -> None:

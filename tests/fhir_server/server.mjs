@@ -1,4 +1,4 @@
-// An in-memory FHIR R4 server for the tests: search, read, create by PUT, paging, a bearer token.
+// An in-memory FHIR R4 server for the tests: search, read, create by PUT, delete, transactions, paging, a bearer token.
 //
 //   node server.mjs [--page N] [--maxpage N] [--token TOKEN] [bundle.json ...]
 //
@@ -90,6 +90,11 @@ async function answer(request, body) {
   const [type, id] = url.pathname.split('/').filter(Boolean);
   if (options.token && request.headers.authorization !== `Bearer ${options.token}`) {
     return [401, outcome('login', 'bearer token missing or wrong')];
+  }
+  if (!type && request.method === 'POST') {
+    hits.clear();
+    const [failed, bundle] = await ask('POST', '/', JSON.parse(body));
+    return bundle ? [200, bundle] : [400, failed];
   }
   if (!globalSchema.types[type]) return [404, outcome('not-supported', `unknown type ${type}`)];
   if (request.method === 'PUT') {

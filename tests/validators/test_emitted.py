@@ -8,11 +8,14 @@ from typing import Any, Final
 
 import pytest
 
+from cds_service.artefacts import artefacts
 from cds_service.domain.terms import FHIR_BASE
+from cds_service.knowledge import load_knowledge
 from cds_service.reports.audit import audit_event, provenances
 from cds_service.store.base import SuggestedOrder
 from fhir_profiles.pama import RATING
 from fhir_profiles.synthetic import resources, synthetic_patients
+from fhir_profiles.terminology import load_terminology
 from tests.calling import Answer, InProcess, post, synthetic_request
 from tests.store.records import CARDS, CONSULT
 from tests.validators.false_alarms import FALSE_ALARMS, alarm
@@ -120,7 +123,7 @@ def test_false_alarms_are_still_raised(local: InProcess, advertised: Templates, 
     rated = orders(post(local, "order-sign", synthetic_request("incidental-tail-lesion", "order-sign", advertised)))
     raised = {
         alarm(name, found)
-        for resource in (*rated, audit_event(CONSULT))
+        for resource in (*rated, audit_event(CONSULT), *artefacts(load_knowledge(), load_terminology()))
         for name, validator in validators.items()
         for found in validator.problems(resource)
     }
