@@ -98,7 +98,10 @@ def _chart(bundle: Any) -> tuple[list[dict[str, Any]], str]:
     """The resources of a Bundle, and the id of its only patient."""
     if not isinstance(bundle, Mapping) or bundle.get("resourceType") != "Bundle":
         raise FactsError("expected a FHIR Bundle")
-    entries = [entry.get("resource") for entry in bundle.get("entry") or () if isinstance(entry, Mapping)]
+    held = bundle.get("entry")
+    entries = [
+        entry.get("resource") for entry in (held if isinstance(held, list) else ()) if isinstance(entry, Mapping)
+    ]
     resources = [resource for resource in entries if isinstance(resource, dict)]
     patients = [resource for resource in resources if resource.get("resourceType") == "Patient"]
     if len(patients) != 1:

@@ -114,7 +114,9 @@ def _under_one_requisition(
 
 
 def study_code(procedure: str, label: str, terminology: Terminology) -> dict[str, Any]:
-    """The code a study is ordered by: its preferred codes with its name, or its name alone where none may be written.
+    """The code a study is ordered by: its name, with those of its preferred codes that mean this study and no other.
+
+    A code that says less, as that of a PET/CT without its tracer, is not written here.
 
     Args:
         procedure: procedure key.
@@ -122,11 +124,35 @@ def study_code(procedure: str, label: str, terminology: Terminology) -> dict[str
         terminology: where the preferred codes come from.
     """
     for concept in terminology.concepts.values():
-        if concept.procedure == procedure and concept.preferred:
-            codings = _preferred(concept.key, concept.preferred, DEFAULT_WRITING.code_systems, terminology)
-            if codings:
-                return {"coding": codings, "text": label}
+        if concept.procedure != procedure or not concept.preferred:
+            continue
+        codings = [
+            coding
+            for coding in _preferred(concept.key, concept.preferred, DEFAULT_WRITING.code_systems, terminology)
+            if (match := terminology.match(coding["system"], coding["code"])) and match.procedure == procedure
+        ]
+        if codings:
+            return {"coding": codings, "text": label}
     return {"text": label}
+
+
+def proposed_order(
+    procedure: str, label: str, patient_id: str, terminology: Terminology, writing: OrderWriting
+) -> dict[str, Any]:
+    """A proposal to order a study, as a suggestion of it would be written; of other studies what their code says.
+
+    Args:
+        procedure: procedure key.
+        label: text of the order.
+        patient_id: the patient.
+        terminology: where the preferred codes come from.
+        writing: the tracer in use.
+    """
+    proposal = {"intent": "proposal"}
+    if procedure not in CONCEPT_OF:
+        return _order(study_code(procedure, label, terminology), proposal, patient_id)
+    one_order = OrderWriting(DEFAULT_WRITING.code_systems, writing.sstr_tracer)
+    return suggested_orders(procedure, label, "", proposal, patient_id, terminology, one_order)[0]
 
 
 def suggested_test(fact: str, draft: Mapping[str, object], patient_id: str, terminology: Terminology) -> dict[str, Any]:

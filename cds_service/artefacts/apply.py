@@ -16,7 +16,7 @@ from cds_service.domain.findings import Assessment, OrderAssessment
 from cds_service.domain.terms import NOT_RATED, USUALLY_NOT_APPROPRIATE
 from cds_service.knowledge.model import Knowledge
 from fhir_profiles.abstracted import abstracted
-from fhir_profiles.drafts import study_code
+from fhir_profiles.drafts import proposed_order
 from fhir_profiles.terminology import Terminology
 
 _GROUP: Final = "options"
@@ -88,15 +88,11 @@ def _key(order: OrderAssessment) -> str:
 
 
 def _proposal(option: OrderAssessment, subject: str, knowledge: Knowledge, terminology: Terminology) -> dict[str, Any]:
-    key = _key(option)
-    return {
-        "resourceType": "ServiceRequest",
+    key, patient_id = _key(option), subject.rpartition("/")[2]
+    label = knowledge.procedures[key].label
+    return proposed_order(key, label, patient_id, terminology, knowledge.order_writing) | {
         "id": key,
         "instantiatesCanonical": [canonical("ActivityDefinition", key)],
-        "status": "draft",
-        "intent": "proposal",
-        "code": study_code(key, knowledge.procedures[key].label, terminology),
-        "subject": {"reference": subject},
     }
 
 

@@ -28,8 +28,9 @@ class Stamp:
 
 
 def stamp(knowledge: Knowledge) -> Stamp:
-    """The stamp of the knowledge."""
-    return Stamp(f"{knowledge.version}-{knowledge.hash}", knowledge.editions[0].date)
+    """The stamp of the knowledge; where a site file is in force, its hash is part of it."""
+    site = f".{knowledge.site.hash}" if knowledge.site.hash else ""
+    return Stamp(f"{knowledge.version}-{knowledge.hash}{site}", knowledge.editions[0].date)
 
 
 def canonical(kind: str, identifier: str) -> str:

@@ -22,7 +22,7 @@ from cds_service.artefacts.naming import stamp
 from cds_service.artefacts.plans import CHOICE
 from cds_service.clients import Caller
 from cds_service.consult import about_options
-from cds_service.errors import InvalidRequest, NotJson, PatientMismatch, UnknownArtefact
+from cds_service.errors import FactsError, InvalidRequest, NotJson, PatientMismatch, UnknownArtefact
 from cds_service.knowledge.model import Knowledge, SameKnowledge
 from cds_service.pipeline import Parts
 from cds_service.web.access import FHIR, OPEN
@@ -119,7 +119,10 @@ def _applied(plan: str, on: _Served, charts: Charts) -> dict[str, Any]:
     if found is None:
         raise UnknownArtefact("No chart of this patient is held here; POST it as the parameter data.")
     terminology = on.parts.terminology
-    consulted = about_options(found, on.day, on.knowledge, terminology)
+    try:
+        consulted = about_options(found, on.day, on.knowledge, terminology)
+    except FactsError as error:
+        raise InvalidRequest(f"data: {error}.") from None
     if patient and consulted.id != patient:
         raise PatientMismatch("The subject is not the patient of the data; one call is about one patient.")
     return care_plan(plan, consulted.assessed, f"Patient/{consulted.id}", on.day, on.knowledge, terminology)
@@ -137,7 +140,8 @@ def _asked() -> tuple[str, Mapping[str, Any] | None]:
         raise InvalidRequest("Send a Bundle with the chart, or Parameters with subject and data.")
     if sent["resourceType"] == "Bundle":
         return subject, sent
-    given = {str(item.get("name")): item for item in sent.get("parameter") or () if isinstance(item, dict)}
+    sent = sent.get("parameter")
+    given = {str(item.get("name")): item for item in (sent if isinstance(sent, list) else ()) if isinstance(item, dict)}
     chart = given.get("data", {}).get("resource")
     named = given.get("subject", {})
     reference = named.get("valueReference")

@@ -61,7 +61,7 @@ _PARAMETERS: Final[Schema] = {
     },
 }
 _READ: Final = (errors.InvalidRequest, errors.UnknownArtefact, errors.KnowledgeError)
-_SENT: Final = (*_READ, errors.FactsError, errors.PatientMismatch)
+_SENT: Final = (*_READ, errors.PatientMismatch)
 _POSTED: Final = (*_SENT, errors.NotJson, errors.BodyTooLarge, errors.UnsupportedMediaType)
 
 
