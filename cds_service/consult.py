@@ -98,6 +98,8 @@ def _chart(bundle: Any) -> tuple[list[dict[str, Any]], str]:
     """The resources of a Bundle, and the id of its only patient."""
     if not isinstance(bundle, Mapping) or bundle.get("resourceType") != "Bundle":
         raise FactsError("expected a FHIR Bundle")
+    if _goes_on(bundle.get("link")):
+        raise FactsError("expected the whole chart, and this Bundle is one page of it; put all pages into one Bundle")
     held = bundle.get("entry")
     entries = [
         entry.get("resource") for entry in (held if isinstance(held, list) else ()) if isinstance(entry, Mapping)
@@ -107,6 +109,12 @@ def _chart(bundle: Any) -> tuple[list[dict[str, Any]], str]:
     if len(patients) != 1:
         raise FactsError(f"expected exactly one Patient in the Bundle, found {len(patients)}")
     return resources, str(patients[0].get("id"))
+
+
+def _goes_on(links: object) -> bool:
+    """Whether a Bundle has a next page: what stands there would be taken for not on record."""
+    listed = links if isinstance(links, list) else []
+    return any(isinstance(link, Mapping) and link.get("relation") == "next" for link in listed)
 
 
 def _read(

@@ -205,7 +205,7 @@ def rated(plan: Resource) -> dict[str, str]:
 @pytest.mark.parametrize("scenario", KNOWLEDGE.scenarios)
 def test_a_plan_rates_what_the_sources_rate(scenario: str) -> None:
     """Every study that is rated in the scenario, as it is rated, and no other; preferred ones come first."""
-    expected = {key: row.rating for (name, key), row in KNOWLEDGE.ratings.items() if name == scenario}
+    expected: dict[str, str] = {key: row.rating for (name, key), row in KNOWLEDGE.ratings.items() if name == scenario}
     candidates = KNOWLEDGE.scenarios[scenario].candidates
     for key in {key for _, key in KNOWLEDGE.ratings} if candidates else ():
         found = {KNOWLEDGE.ratings[name, key].rating if (name, key) in KNOWLEDGE.ratings else "" for name in candidates}

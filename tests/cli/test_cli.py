@@ -67,7 +67,7 @@ def test_help_is_there(command: Command, name: str, flag: str) -> None:
                 assert parameter.opts[-1] in ran.out
                 assert parameter.help
             else:
-                assert str(parameter.metavar) in ran.out
+                assert (parameter.metavar or str(parameter.name).upper()) in ran.out
     else:
         assert all(f"  {shown} " in ran.out for shown in COMMANDS)
 

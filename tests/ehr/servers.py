@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import requests
 
+from tests.fhir import hapi_server
 from tests.fhir.real_server import TOKEN, running
 
 PAGE: Final = 5
@@ -80,5 +81,12 @@ def node(folder: Path) -> Iterator[Server]:
         yield Server(url, TOKEN)
 
 
-STARTERS: Final[Mapping[str, Callable[[Path], AbstractContextManager[Server]]]] = {"node": node}
+@contextmanager
+def hapi(folder: Path) -> Iterator[Server]:
+    """HAPI's server, empty."""
+    with hapi_server.running(folder, page=PAGE) as server:
+        yield Server(server.url, TOKEN)
+
+
+STARTERS: Final[Mapping[str, Callable[[Path], AbstractContextManager[Server]]]] = {"node": node, "hapi": hapi}
 """Ways to start a server in a folder of its own; tests run against each."""

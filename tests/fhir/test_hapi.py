@@ -7,18 +7,25 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 import requests
+from click.testing import CliRunner
 
-from cds_service.domain.terms import LACK_WORDS, Lack
+from cds_service.artefacts import artefacts
+from cds_service.artefacts.guide import SERVED
+from cds_service.cli import cli
+from cds_service.domain.terms import FHIR_BASE, LACK_WORDS, Lack
+from cds_service.knowledge import load_knowledge
 from fhir_profiles.synthetic import resources, synthetic_patients
+from fhir_profiles.terminology import load_terminology
 from tests.calling import InProcess, assessment, post
 from tests.fhir.hapi_server import HapiServer, referred_to, running
-from tests.fhir.reading import DISPATCHED, HOOKS, LARGE, SLUGS, call, filled, first_pages, get, same, stories
+from tests.fhir.reading import DISPATCHED, HOOKS, LARGE, SLUGS, call, filled, first_pages, get, in_full, same, stories
 from tests.fhir.real_server import renamed
 
 PAGE: Final = 20
@@ -29,6 +36,14 @@ FRESH: Final = "fresh-"
 FORGOTTEN: Final = "11111111-1111-4111-8111-111111111111"
 """Name of a search that HAPI does not know."""
 Templates = dict[str, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package of our artefacts, as the command writes it."""
+    folder = tmp_path_factory.mktemp("exported")
+    assert CliRunner().invoke(cli, ["export-fhir", str(folder)]).exit_code == 0
+    return folder / "package.tgz"
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +77,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def hapi(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Iterator[HapiServer]:
+def hapi(tmp_path_factory: pytest.TempPathFactory, package: Path, exported: Path) -> Iterator[HapiServer]:
     """HAPI with every synthetic patient; once more with the orders sent, and once with a chart of many pages."""
-    with running(tmp_path_factory.mktemp("hapi"), package, page=PAGE) as server:
+    with running(tmp_path_factory.mktemp("hapi"), package, exported, page=PAGE) as server:
         held = [resources(story) for story in stories(OBSERVATIONS)]
         server.load(referred_to(resource for story in held for resource in story))
         for story in held:
@@ -244,3 +259,65 @@ def test_artefacts_are_taken_one_by_one(hapi: HapiServer) -> None:
     hapi.upload([system | {"status": "draft", "content": "complete", "concept": [{"code": "two"}]}])
     asked = "CodeSystem/$lookup?system=https://example.org/fhir/CodeSystem/own&code=two"
     assert hapi.request("GET", asked).status_code == 200
+
+
+@pytest.mark.parametrize("kind", sorted(set(SERVED) - {"ImplementationGuide"}))
+def test_our_package_is_installed(kind: str, hapi: HapiServer) -> None:
+    """Every artefact of the exported package is on the server; but for the guide, see ``Server.java``."""
+    made = [one for one in artefacts(load_knowledge(), load_terminology()) if one["resourceType"] == kind]
+    lost = [one["id"] for one in made if not found(hapi, kind, one)]
+    assert lost == []
+
+
+def found(hapi: HapiServer, kind: str, one: Mapping[str, Any]) -> bool:
+    """Whether the server finds an artefact by its canonical and version."""
+    asked = hapi.request("GET", f"{kind}?url={quote(one['url'])}&version={quote(one['version'])}&_elements=url")
+    return len(asked.json().get("entry", ())) == 1
+
+
+def test_the_server_knows_our_codes(hapi: HapiServer) -> None:
+    """Terminology operations of HAPI on what was installed: codes in and out of a ValueSet, and a translation."""
+    for code, expected in (("29593-1", True), ("85330-9", False)):
+        asked = f"ValueSet/$validate-code?url={FHIR_BASE}/ValueSet/ki67-index&system=http://loinc.org&code={code}"
+        answered = hapi.request("GET", asked).json()
+        assert parameter(answered, "result") is expected, answered
+    asked = f"ConceptMap/$translate?url={FHIR_BASE}/ConceptMap/imaging-codes-study&system=http://loinc.org&code=24557-1"
+    translated = hapi.request("GET", asked).json()
+    assert parameter(translated, "result") is True
+    assert "mri-abd-wwo" in json.dumps(translated)
+
+
+def parameter(parameters: Mapping[str, Any], name: str) -> Any:
+    """The boolean of a name in a Parameters resource."""
+    return {one["name"]: one for one in parameters.get("parameter", [])}.get(name, {}).get("valueBoolean")
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_plan_is_applied_to_what_the_server_holds(slug: str, reading: InProcess, hapi: HapiServer) -> None:
+    """$apply to all pages of HAPI's own $everything: the same options and notes as for the bundled chart.
+
+    One page alone is refused, and HAPI takes what was answered.
+    """
+    story = next(patient.bundle for patient in synthetic_patients() if patient.slug == slug)
+    patient = next(one["id"] for one in resources(story) if one["resourceType"] == "Patient")
+    page = hapi.request("GET", f"Patient/{patient}/$everything").json()
+    if any(link["relation"] == "next" for link in page["link"]):
+        refused = reading.request("POST", APPLY, json.dumps(page).encode(), "application/fhir+json")
+        assert (refused.status, "all pages into one Bundle" in refused.message()) == (400, True)
+    everything = in_full(hapi.url, f"Patient/{patient}/$everything?_count={PAGE}")
+    made = [applied(reading, bundle) for bundle in (everything, story)]
+    assert {name: made[0].get(name) for name in COMPARED} == {name: made[1].get(name) for name in COMPARED}
+    hapi.upload([made[0] | {"id": f"plan-{patient}"}])
+
+
+APPLY: Final = "/fhir/PlanDefinition/$apply"
+COMPARED: Final = ("instantiatesCanonical", "activity", "note", "contained")
+
+
+def applied(service: InProcess, bundle: Mapping[str, Any]) -> dict[str, Any]:
+    """What the plan comes to for the patient of a Bundle."""
+    body = json.dumps(bundle).encode()
+    answer = service.request("POST", APPLY, body, "application/fhir+json")
+    assert answer.status == 200, answer.body
+    plan: dict[str, Any] = answer.json()
+    return plan

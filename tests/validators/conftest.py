@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cds_service.commands.export import export_fhir
+from cds_service.cli import cli
 from tests.validators.finding import Validator
 from tests.validators.hapi import HapiValidator
 from tests.validators.pyrofile import PyrofileValidator
@@ -18,7 +18,7 @@ from tests.validators.pyrofile import PyrofileValidator
 def own_definitions(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The package that ``pnet-cds export-fhir`` writes."""
     folder = tmp_path_factory.mktemp("package")
-    done = CliRunner().invoke(export_fhir, [str(folder)])
+    done = CliRunner().invoke(cli, ["export-fhir", str(folder)])
     assert done.exit_code == 0, done.output
     return [folder / "package.tgz"]
 

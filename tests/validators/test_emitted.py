@@ -125,7 +125,7 @@ def test_false_alarms_are_still_raised(local: InProcess, advertised: Templates, 
         alarm(name, found)
         for resource in (*rated, audit_event(CONSULT), *artefacts(load_knowledge(), load_terminology()))
         for name, validator in validators.items()
-        for found in validator.problems(resource)
+        for found in validator.problems(resource, profile_of(resource))
     }
     assert raised == set(FALSE_ALARMS)
     assert all(listed.reason for listed in FALSE_ALARMS)

@@ -11,6 +11,7 @@ import ca.uhn.fhir.jpa.packages.IPackageInstallerSvc;
 import ca.uhn.fhir.jpa.packages.PackageInstallationSpec;
 import ca.uhn.fhir.jpa.provider.IJpaSystemProvider;
 import ca.uhn.fhir.jpa.provider.JpaCapabilityStatementProvider;
+import ca.uhn.fhir.jpa.provider.ValueSetOperationProvider;
 import ca.uhn.fhir.jpa.search.DatabaseBackedPagingProvider;
 import ca.uhn.fhir.rest.api.EncodingEnum;
 import ca.uhn.fhir.rest.api.server.RequestDetails;
@@ -47,6 +48,21 @@ public final class Server {
     private static final String HOST = "127.0.0.1";
     private static final String BASE = "/fhir";
 
+    /**
+     * Unless told, the installer takes terminology and profiles only. It gives resources ids of its own, so that an
+     * ImplementationGuide, which refers to ids, leads nowhere and is refused.
+     */
+    private static final String[] INSTALLED = {
+        "ActivityDefinition",
+        "CapabilityStatement",
+        "CodeSystem",
+        "ConceptMap",
+        "Library",
+        "PlanDefinition",
+        "StructureDefinition",
+        "ValueSet"
+    };
+
     private Server() {}
 
     /** Answers on standard output; whatever libraries print goes to standard error. */
@@ -72,11 +88,13 @@ public final class Server {
         try (InputStream in = Files.newInputStream(file)) {
             content = NpmPackage.fromPackage(in);
         }
-        installer.install(new PackageInstallationSpec()
+        PackageInstallationSpec wanted = new PackageInstallationSpec()
                 .setName(content.name())
                 .setVersion(content.version())
                 .setPackageContents(Files.readAllBytes(file))
-                .setInstallMode(PackageInstallationSpec.InstallModeEnum.STORE_AND_INSTALL));
+                .setInstallMode(PackageInstallationSpec.InstallModeEnum.STORE_AND_INSTALL);
+        wanted.addInstallResourceTypes(INSTALLED);
+        installer.install(wanted);
     }
 
     private static RestfulServer fhir(AnnotationConfigApplicationContext beans, int page) {
@@ -85,6 +103,7 @@ public final class Server {
         server.setInterceptorService(beans.getBean(IInterceptorService.class));
         server.registerProviders(beans.getBean(ResourceProviderFactory.class).createProviders());
         server.registerProvider(beans.getBean(IJpaSystemProvider.class));
+        server.registerProvider(beans.getBean(ValueSetOperationProvider.class));
         server.setServerConformanceProvider(new JpaCapabilityStatementProvider(
                 server,
                 system,
