@@ -76,15 +76,14 @@ def fill_prefetch(
 
 
 def _values(context: Mapping[str, Any], user: str) -> dict[str, str | None]:
-    """By token; only what has one plain value in the context is one (CH-052).
-
-    No id has a comma, and a search takes one for "or" however it is encoded: it would find somebody else's data.
-    """
-    values = {f"context.{name}": value for name, value in context.items() if isinstance(value, str)}
+    """By token; only what has one plain value in the context is one (CH-052)."""
+    values: dict[str, str | None] = {
+        f"context.{name}": value for name, value in context.items() if isinstance(value, str)
+    }
     kind, _, identifier = user.partition("/")
     if kind in _USERS:
         values[_USERS[kind]] = identifier
-    return {token: None if "," in value else value for token, value in values.items()}
+    return values
 
 
 def _add(key: str, fetched: Fetched, filled: Filled) -> None:

@@ -18,12 +18,16 @@ _READ_AS_IT_IS: Final = "context.userId"
 def fill(template: str, values: Mapping[str, str | None]) -> str | None:
     """The query with its tokens filled; None when one of them has no value or is none we know (CH-051 to CH-054).
 
+    A value with a comma is none: no id has one, and a search takes it for "or" however it is encoded, so that it would
+    find somebody else's data.
+
     Args:
         template: a prefetch template.
         values: by token, such as ``context.patientId``.
     """
     names = _TOKEN.findall(template)
-    if any(not values.get(name) for name in names) or "{{" in _TOKEN.sub("", template):
+    given = [values.get(name) for name in names]
+    if any(not value or "," in value for value in given) or "{{" in _TOKEN.sub("", template):
         return None
     return _TOKEN.sub(
         lambda token: quote(values.get(token[1]) or "", safe="/" if token[1] == _READ_AS_IT_IS else ""), template

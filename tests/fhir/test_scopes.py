@@ -67,6 +67,7 @@ def test_context_values_are_encoded() -> None:
     assert fill("Patient/{{context.patientId}}", given) == f"Patient/{encoded}"
     assert fill("Condition?patient={{context.patientId}}", given) == f"Condition?patient={encoded}"
     assert fill("Encounter/{{context.encounterId}}", given) is None
+    assert fill("Condition?patient={{context.patientId}}", {"context.patientId": "one,two"}) is None
     assert fill("Encounter/{{context.unheardOf}}", given) is None
     assert fill("Patient?birthdate=ge{{today() - 90 days}}", given) is None
     assert fill("{{context.userId}}", {"context.userId": "Practitioner/a?b"}) == "Practitioner/a%3Fb"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import re
+import subprocess
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -22,6 +25,7 @@ from cds_service.consult import from_bundle
 from cds_service.knowledge import load_knowledge
 from cds_service.settings import Settings
 from cds_service.store.clients import GIVEN, open_clients
+from fhir_profiles.definitions import structure_definitions
 from fhir_profiles.orders import imaging_orders
 from fhir_profiles.resources import problems
 from fhir_profiles.synthetic import moved_to, synthetic_patients
@@ -41,7 +45,7 @@ APPLY: Final = "/fhir/PlanDefinition/$apply"
 def story(slug: str) -> dict[str, Any]:
     """The chart of a synthetic patient on the day of the tests."""
     patient = PATIENTS[slug]
-    return moved_to(patient.bundle, date.fromisoformat(patient.as_of), AS_OF)
+    return copy.deepcopy(moved_to(patient.bundle, date.fromisoformat(patient.as_of), AS_OF))
 
 
 def patient_id(bundle: Mapping[str, Any]) -> str:
@@ -246,6 +250,37 @@ def test_damage_is_told(local: InProcess) -> None:
     chart["entry"] += [{"resource": broken | {"valueString": "many"}}, {"resource": "damage"}, 7]
     plan = apply(local, chart).json()
     assert any(note["text"].startswith("Observation/broken was not used") for note in plan["note"])
+
+
+def test_one_page_of_a_chart_is_no_chart(local: InProcess) -> None:
+    """What stands on the next page would be taken for not on record."""
+    link = [
+        {"relation": "self", "url": "https://ehr.example.org/a"},
+        {"relation": "next", "url": "https://ehr.example.org/b"},
+    ]
+    whole = story("incidental-tail-lesion")
+    assert apply(local, whole | {"link": link[:1]}).status == 200
+    message = fhir_error(apply(local, whole | {"link": link}), 400, "request-invalid")
+    assert "put all pages into one Bundle" in message
+
+
+def test_the_command_of_the_page_works(live: OverHttp) -> None:
+    """docs/fhir.md, as written but for the address."""
+    page = (Path(__file__).parents[2] / "docs" / "fhir.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    command = block.replace("http://127.0.0.1:8080", live.base)
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], capture_output=True, check=True, timeout=60)
+    options = [one["id"] for one in contained(json.loads(done.stdout), "ServiceRequest")]
+    assert options[0] == "ct-abd-pel-w"
+
+
+def test_the_page_names_every_profile() -> None:
+    """docs/fhir.md lists the profiles and extensions of our own, and no other."""
+    page = (Path(__file__).parents[2] / "docs" / "fhir.md").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"\* \*\*Profiles\*\*.*?(?=\n\* \*\*)", page, re.DOTALL)
+    named = set(re.findall(r"`([a-z0-9-]+)`", listed)) - {"purpose"}
+    ours = {one["id"] for one in structure_definitions() if not one["id"].startswith("argonaut-")}
+    assert named == ours - {"nen-observation"}
 
 
 OTHER: Final = {"resourceType": "Patient", "id": "other"}
