@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from cds_service.clinical.contradictions import Assessed, assess_chart
+from cds_service.clinical.imaging import SSTR_PET
 from cds_service.clinical.pama import with_pama
 from cds_service.clinical.whatif import would_change
 from cds_service.domain.findings import Order, PatientFacts, WhatIf
@@ -82,14 +83,19 @@ def about_options(bundle: Any, today: date, knowledge: Knowledge, terminology: T
         FactsError: no Bundle, or not exactly one Patient.
     """
     resources, patient_id = _chart(bundle)
-    drafts = _ordered(resources, ())
-    chart = _read(resources, drafts, patient_id, today, knowledge, terminology, ())
+    ordered = _ordered(resources, ())
+    reasons = indications(imaging_orders(ordered, patient_id, terminology), terminology)
+    chart = _read(resources, ordered, patient_id, today, knowledge, terminology, reasons)
     none = (Order("options", None),)
-    rated = assess_chart(chart, none, knowledge).assessment.orders[0].alternatives
+    agent = knowledge.site.studies.sstr_agent
     orders = tuple(
-        Order(study.procedure, study.procedure, days_since_same_procedure=chart.days_since.get(study.procedure))
-        for study in rated
-        if study.available
+        Order(
+            study.procedure,
+            study.procedure,
+            days_since_same_procedure=chart.days_since.get(study.procedure),
+            agent=agent if study.procedure == SSTR_PET else None,
+        )
+        for study in assess_chart(chart, none, knowledge).assessment.orders[0].alternatives
     )
     return Consulted(patient_id, assess_chart(chart, orders or none, knowledge), knowledge)
 

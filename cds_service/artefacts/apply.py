@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from cds_service.artefacts.naming import Stamp, canonical, stamp
 from cds_service.artefacts.plans import CHOICE, citations, rating_extensions
+from cds_service.cards.wording import conflict_line, evidence_line, fact_name
 from cds_service.clinical.contradictions import Assessed
-from cds_service.domain.findings import Assessment, OrderAssessment
+from cds_service.domain.findings import Assessment, OrderAssessment, PatientFacts
 from cds_service.domain.terms import NOT_RATED, USUALLY_NOT_APPROPRIATE
 from cds_service.knowledge.model import Knowledge
 from fhir_profiles.abstracted import abstracted
@@ -37,9 +38,9 @@ def care_plan(
     """
     assessment = assessed.assessment
     marked = stamp(knowledge)
-    applies = plan in (CHOICE, assessment.scenario)
+    applies = plan in (CHOICE, assessment.scenario) and not assessed.chart.deceased
     options = _options(assessment, knowledge) if applies else []
-    facts = [_contained(item) for item in abstracted(assessment.facts, subject, day)]
+    facts = [_contained(item, assessed.chart) for item in abstracted(assessment.facts, subject, day)]
     contained = [*facts, *(_proposal(option, subject, knowledge, terminology) for option in options)]
     if options:
         contained.append(_request_group(assessment.scenario, options, subject, knowledge, marked))
@@ -66,9 +67,11 @@ def _applied(plan: str, assessment: Assessment) -> list[str]:
     return [plan, assessment.scenario] if plan == CHOICE else [plan]
 
 
-def _contained(observation: dict[str, Any]) -> dict[str, Any]:
-    """Ids of facts and of studies must not meet."""
-    return observation | {"id": f"fact-{observation['id']}"}
+def _contained(observation: dict[str, Any], chart: PatientFacts) -> dict[str, Any]:
+    """The fact with its sources; ids of facts and of studies must not meet."""
+    named = observation | {"id": f"fact-{observation['id']}"}
+    evidence = chart.evidence.get(observation["id"].replace("-", "_"), ())
+    return named | ({"note": [{"text": evidence_line(item)} for item in evidence]} if evidence else {})
 
 
 def _options(assessment: Assessment, knowledge: Knowledge) -> list[OrderAssessment]:
@@ -76,7 +79,9 @@ def _options(assessment: Assessment, knowledge: Knowledge) -> list[OrderAssessme
     left = [
         order
         for order in assessment.orders
-        if not order.blocked_by and order.rating not in (NOT_RATED, USUALLY_NOT_APPROPRIATE)
+        if not order.blocked_by
+        and order.rating not in (NOT_RATED, USUALLY_NOT_APPROPRIATE)
+        and _key(order) not in knowledge.unavailable
     ]
     preference = knowledge.preferences.get(assessment.scenario)
     first = preference.preference if preference else []
@@ -139,26 +144,34 @@ def _said(rule: str, knowledge: Knowledge) -> str:
 
 
 def _notes(applies: bool, assessed: Assessed, knowledge: Knowledge) -> Iterator[str]:
-    """What is left out and why, what is not known, what could not be used."""
+    """What is left out and why, what is not known, what could not be used; Markdown, as notes are."""
     assessment = assessed.assessment
-    if not applies:
+    if assessed.chart.deceased:
+        yield "The patient is recorded as deceased."
+    elif not applies:
         yield f"This plan does not apply: the scenario is {assessment.scenario} ({assessment.scenario_rule})."
-    for order in assessment.orders if applies else ():
-        if order.blocked_by:
-            why = " ".join(_said(rule, knowledge) for rule in order.blocked_by)
-            yield f"{knowledge.procedures[_key(order)].label} is left out. {why}"
+    else:
+        yield from _left_out(assessment, knowledge)
     if assessment.limited_applicability:
         yield _said("RAT-06", knowledge)
     if assessment.auc != NOT_RATED:
         rules = ", ".join(rule for rule in assessment.rules if rule.startswith("AUC-"))
         yield f"SSTR PET is supported by its appropriate-use criteria ({rules})."
     if assessment.missing:
-        yield f"Not on record, and of consequence: {', '.join(assessment.missing)}."
-    for skipped in assessed.chart.skipped:
-        yield f"{skipped.source} was not used: {skipped.reason}."
-    for conflict in assessment.conflicts:
-        yield f"The record contradicts itself about {conflict.fact}."
+        yield f"Not on record, and of consequence: {', '.join(map(fact_name, assessment.missing))}."
+    yield from (f"{skipped.source} was not used: {skipped.reason}." for skipped in assessed.chart.skipped)
+    yield from map(conflict_line, assessment.conflicts)
     yield "Ratings are those of the cited sources; whoever orders decides."
+
+
+def _left_out(assessment: Assessment, knowledge: Knowledge) -> Iterator[str]:
+    """Rated studies that are no option for this patient or at this site."""
+    for order in assessment.orders:
+        if _key(order) in knowledge.unavailable:
+            yield f"{knowledge.procedures[_key(order)].label} is left out: not available here (site setting)."
+        elif order.blocked_by:
+            why = " ".join(_said(rule, knowledge) for rule in order.blocked_by)
+            yield f"{knowledge.procedures[_key(order)].label} is left out. {why}"
 
 
 def _versioned(kind: str, identifier: str, marked: Stamp) -> str:

@@ -241,6 +241,34 @@ def test_a_plan_that_does_not_apply_says_so(local: InProcess) -> None:
     assert contained(plan, "ServiceRequest") == []
 
 
+def test_a_fact_carries_its_sources(local: InProcess) -> None:
+    """Which resource, of which day."""
+    facts = contained(apply(local, story("incidental-tail-lesion")).json(), "Observation")
+    noted = {one["id"]: " ".join(note["text"] for note in one.get("note", ())) for one in facts}
+    assert "Condition/" in noted["fact-primary-site"]
+    assert re.search(r"Observation/\S+.*\d{4}-\d{2}-\d{2}", noted["fact-size-mm"])
+
+
+def test_contradictions_are_told(local: InProcess) -> None:
+    """Both sides, as on cards."""
+    chart = story("incidental-tail-lesion")
+    subject = {"reference": f"Patient/{patient_id(chart)}"}
+    code = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C7A.012"}]}
+    other = {"resourceType": "Condition", "id": "other", "code": code, "subject": subject, "recordedDate": "2026-10-01"}
+    chart["entry"].append({"resource": other})
+    notes = [note["text"] for note in apply(local, chart).json()["note"]]
+    assert any(text.startswith("Conflict about") and "Condition/other" in text for text in notes)
+
+
+def test_nothing_is_offered_to_the_dead(local: InProcess) -> None:
+    """As no card is shown about them."""
+    chart = story("incidental-tail-lesion")
+    next(e["resource"] for e in chart["entry"] if e["resource"]["resourceType"] == "Patient")["deceasedBoolean"] = True
+    plan = apply(local, chart).json()
+    assert contained(plan, "ServiceRequest") == []
+    assert plan["note"][0]["text"] == "The patient is recorded as deceased."
+
+
 def test_damage_is_told(local: InProcess) -> None:
     """A resource that cannot be used takes nothing down and is named."""
     chart = story("incidental-tail-lesion")
@@ -388,4 +416,5 @@ def test_a_site_is_served_its_own_knowledge(make_app: MakeApp, tmp_path: Path) -
     service = InProcess(make_app(site_file=str(site)))
     plan = apply(service, story("incidental-tail-lesion")).json()
     assert "mri-abd-pel-wwo" not in [one["id"] for one in contained(plan, "ServiceRequest")]
+    assert any("not available here (site setting)" in note["text"] for note in plan["note"])
     assert plan["instantiatesCanonical"][0].partition("|")[2] != MADE.stamp.version
