@@ -14,6 +14,8 @@ from fhirpathpy.models import models
 from cds_service.artefacts import artefacts
 from cds_service.artefacts.plans import CHOICE
 from cds_service.consult import from_facts
+from cds_service.domain.facts import FACTS
+from cds_service.domain.terms import CRITICAL
 from cds_service.interchange import read_facts
 from cds_service.knowledge import Knowledge, load_knowledge
 from fhir_profiles.abstracted import abstracted
@@ -84,7 +86,16 @@ def test_one_plan_applies(case: Case) -> None:
     assert applying == [scenario_of(case)]
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+def of_safety() -> tuple[Case, ...]:
+    """The worked cases that hold a fact on which a study may be blocked, and one for each way to a scenario."""
+    critical = [rule.condition.names for rule in load_knowledge().safety if rule.row.severity == CRITICAL]
+    told = {name for names in critical for name in names}
+    chosen = [case for case in CASES if told & set(case.facts)]
+    assert {name for case in chosen for name in case.facts} >= told & set(FACTS)
+    return tuple({case.id: case for case in (*chosen, *one_per_rule())}.values())
+
+
+@pytest.mark.parametrize("case", of_safety(), ids=[case.id for case in of_safety()])
 def test_the_plans_block_the_same_studies(case: Case, knowledge: Knowledge) -> None:
     """A study of a plan meets its conditions exactly where the service blocks it by no rule and it is recommended."""
     bundle = bundle_of(case.facts)
