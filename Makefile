@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 FUZZ_STAMP := $(VENV)/.installed-fuzz
 
-.PHONY: run test check lint types cases fuzz snapshots build clean
+.PHONY: run test check lint types cases docs fuzz snapshots build clean
 
 run: $(STAMP)
 	$(BIN)/pnet-cds serve --demo
@@ -37,6 +37,10 @@ FUZZ_SECONDS ?= 120
 fuzz: $(FUZZ_STAMP)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -q tests/fuzz
 	$(BIN)/python -m tests.fuzz.harness --seconds $(FUZZ_SECONDS)
+
+# The documentation as a site, in build/docs; a warning is an error.
+docs: $(DEV_STAMP)
+	$(BIN)/sphinx-build -W --keep-going -q docs build/docs
 
 # What HAPI's validator (Java, Maven) makes of the differentials of the profiles; after every change of one.
 snapshots: $(DEV_STAMP)

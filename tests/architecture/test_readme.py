@@ -181,15 +181,16 @@ def test_the_json_shown_is_json() -> None:
     assert [json.loads(block) for block in blocks("json")]
 
 
-def test_the_commands_shown_can_be_typed() -> None:
+@pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+def test_the_commands_shown_can_be_typed(page: str) -> None:
     """Shell blocks parse, and what they call of ours is a command with options that exist."""
-    for block in blocks("sh"):
+    for block in re.findall(r"```(?:sh|console)\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL):
         joined = block.replace("\\\n", " ")
         words = shlex.split(joined, comments=True)
         for place, word in enumerate(words):
             if word.endswith("pnet-cds"):
-                called = " ".join(words[place + 1 : place + 3])
-                command = commands().get(called) or commands()[words[place + 1]]
+                called = (" ".join(words[place + 1 : place + 1 + length]) for length in (3, 2, 1))
+                command = next(commands()[name] for name in called if name in commands())
                 known = {option for parameter in command.params for option in parameter.opts}
                 assert {w for w in words[place + 2 :] if w.startswith("--")} <= known
 

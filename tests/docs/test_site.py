@@ -1,0 +1,70 @@
+"""The documentation site: it builds without a warning, needs no other host, and its first command works."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.calling import OverHttp
+
+DOCS: Final = Path(__file__).parents[2] / "docs"
+_LOADING: Final = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site."""
+    into = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", f"{into}-trees", str(DOCS), str(into)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return into
+
+
+class _Loads(HTMLParser):
+    """What a page makes a browser fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        address = dict(attrs).get(_LOADING.get(tag, ""))
+        if address:
+            self.found.append(address)
+
+
+def loads(page: Path) -> Iterator[str]:
+    """Addresses of what a page loads."""
+    parser = _Loads()
+    parser.feed(page.read_text(encoding="utf-8"))
+    yield from parser.found
+
+
+def test_every_page_is_built_and_reached(site: Path) -> None:
+    """Each page of the folder is in the site, and in its navigation."""
+    index = (site / "index.html").read_text(encoding="utf-8")
+    for page in DOCS.glob("*.md"):
+        assert (site / page.with_suffix(".html").name).is_file()
+        assert page.stem == "index" or f'href="{page.stem}.html"' in index, page.stem
+
+
+def test_nothing_comes_from_another_host(site: Path) -> None:
+    """Scripts, styles and pictures are those of the site."""
+    for page in site.rglob("*.html"):
+        assert [address for address in loads(page) if re.match(r"(https?:)?//", address)] == [], page.name
+
+
+def test_the_first_command_works(live: OverHttp) -> None:
+    """docs/index.md, as written but for the address of the demo."""
+    (block,) = re.findall(r"```sh\n(.*?)```", (DOCS / "index.md").read_text(encoding="utf-8"), re.DOTALL)
+    command = block.strip().replace(".venv/bin/pnet-cds", f"{sys.executable} -m cds_service") + f" --url {live.base}"
+    done = subprocess.run(["bash", "-euc", command], capture_output=True, text=True, check=True, timeout=60)
+    assert "MRI is contraindicated" in " ".join(done.stdout.split())
