@@ -88,10 +88,10 @@ function overriding(reasons, override) {
   const comment = h("input", { id: `${id}-comment`, type: "text", autocomplete: "off" });
   const submit = (event) => {
     event.preventDefault();
-    const { code, system, display } = reasons[choice.value] ?? {};
+    const reason = reasons[choice.value];
     const userComment = comment.value.trim();
-    const given = { ...(code && { reason: { code, system } }), ...(userComment && { userComment }) };
-    override(Object.keys(given).length ? given : null, display ?? (userComment || "no reason given"));
+    const given = { ...(reason && { reason }), ...(userComment && { userComment }) };
+    override(Object.keys(given).length ? given : null, reason?.display ?? (userComment || "no reason given"));
   };
   const form = h(
     "form",

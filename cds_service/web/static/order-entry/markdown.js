@@ -21,7 +21,7 @@ function nodes(tokens) {
     const parent = open.at(-1);
     if (token.nesting === 1) {
       const made = opened(token);
-      parent.append(made);
+      parent.append(token.tag === "table" ? framed(made) : made);
       open.push(made);
     } else if (token.nesting === -1) {
       open.pop();
@@ -32,10 +32,12 @@ function nodes(tokens) {
   return [...root.childNodes];
 }
 
+// A wide table scrolls on its own, also by keyboard.
+const framed = (table) => h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, table);
+
 function opened(token) {
   if (token.hidden) return h("span"); // a paragraph in a tight list
   if (token.tag === "a") return link("", token.attrGet("href"));
-  if (token.tag === "table") return h("table", { class: "in-card" });
   if (HEADING.test(token.tag)) return h("p", { class: "heading" }); // the page has headings of its own
   return h(TAGS.has(token.tag) ? token.tag : "span");
 }

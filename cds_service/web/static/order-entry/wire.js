@@ -30,5 +30,5 @@ function written(exchange) {
 
 function json(title, value) {
   const text = JSON.stringify(value, null, 2);
-  return [h("p", { class: "label" }, title), h("pre", { tabindex: "0", role: "region", "aria-label": title }, text)];
+  return [h("p", { class: "label" }, title), h("pre", { tabindex: "0", role: "group", "aria-label": title }, text)];
 }
