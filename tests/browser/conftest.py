@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from cds_service.app import create_app
-from cds_service.settings import Settings
+from cds_service.settings import load_settings
 from cds_service.store.archive import Archive
 from cds_service.store.base import ShownCard, SyntheticPatient
 from cds_service.store.connect import open_engine
@@ -99,12 +99,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     migrate(engine)
     store = SqlStore(engine)
     store.load_synthetic((*synthetic_patients(), hostile_patient()))
-    app = create_app(Settings(demo=True, database_url=database), store=store, today=lambda: AS_OF)
+    app = create_app(load_settings(demo=True, database_url=database), store=store, today=lambda: AS_OF)
     for running in served(app):
         yield Site(running.base, database)
-
-
-OpenPage = Callable[..., Any]
 
 
 @contextmanager

@@ -184,7 +184,8 @@ def test_what_was_signed_is_on_the_chart(page: Page) -> None:
     expect(page.locator("#signed li")).to_have_count(1)
     with page.expect_request("**/pnet-order-select") as sent:
         choose(page, "ct-abd-pel-w")
-    planned = sent.value.post_data_json["prefetch"]["plannedServices"]["entry"]
+    request = json.loads(sent.value.post_data or "")
+    planned = request["prefetch"]["plannedServices"]["entry"]
     assert [entry["resource"]["id"] for entry in planned] == ["yar-sr-ct"]
     page.get_by_role("button", name=f"Remove {CT}").click()
     expect(page.locator("#drafts li")).to_have_count(0)
