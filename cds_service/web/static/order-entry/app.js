@@ -33,7 +33,9 @@ function visit(slug) {
   return route();
 }
 
-async function route() {
+const route = () => showAddressed().catch(failed);
+
+async function showAddressed() {
   const listed = patients.find(({ slug }) => slug === new URLSearchParams(location.search).get("patient"));
   at("picker").hidden = Boolean(listed);
   at("workspace").hidden = !listed;
@@ -101,6 +103,7 @@ function showOrders() {
   at("drafts").replaceChildren(...drafts.map((order) => orderView(order, () => remove(order))));
   at("no-drafts").hidden = drafts.length > 0;
   at("sign").textContent = isReviewed() ? "Sign anyway" : "Sign orders";
+  at("sign-hint").hidden = !isReviewed();
   at("sign").setAttribute("aria-disabled", String(!drafts.length));
   at("signed").replaceChildren(...signed.map((order) => orderView(order)));
   at("signed-part").hidden = !signed.length;
@@ -233,7 +236,9 @@ async function start() {
   if (location.search) await route();
 }
 
-start().catch((error) => {
+function failed(error) {
   at("failure").hidden = false;
-  at("failure").textContent = `The page could not be loaded: ${error.message}. Is the service still running?`;
-});
+  at("failure").textContent = `Something could not be loaded: ${error.message}. Is the service still running?`;
+}
+
+start().catch(failed);

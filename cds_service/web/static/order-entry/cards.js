@@ -3,7 +3,7 @@ import { focusOn, h, link } from "./dom.js";
 import { blocks } from "./markdown.js";
 
 const GRAVITY = { info: ["i", "Information"], warning: ["!", "Warning"], critical: ["✕", "Critical"] };
-const SHOWN_AT_ONCE = 2;
+const SHOWN_AT_ONCE = { info: 2, warning: 2, critical: 4 }; // blocks: the order and its rating; then the danger
 let numbered = 0;
 
 /** @param decided what happens on `accept(suggestions, newlyAccepted)` and `override(reason)`; both tell whether it was stored. */
@@ -15,25 +15,20 @@ export function cardView(card, decided) {
     { class: `card ${card.indicator}`, "aria-labelledby": title },
     h("p", { class: "gravity" }, h("span", { class: "sign", "aria-hidden": "true" }, sign), word),
     h("h4", { id: title }, card.summary),
-    detail(card.detail),
+    h("div", { class: "detail" }, blocks(card.detail).slice(0, SHOWN_AT_ONCE[card.indicator])),
+    choices(card, decided),
+    reasons(blocks(card.detail).slice(SHOWN_AT_ONCE[card.indicator])),
     h("p", { class: "cite" }, "Source: ", link(card.source.label, card.source.url), topic(card.source.topic)),
     links(card.links),
-    choices(card, decided),
   );
 }
 
 const topic = (coding) => (coding?.display ? ` (${coding.display.toLowerCase()})` : "");
 
-/** The first blocks say what the card is about; reasons, evidence and sources are one click away. */
-function detail(text) {
-  const all = blocks(text);
-  const rest = all.slice(SHOWN_AT_ONCE);
-  return h(
-    "div",
-    { class: "detail" },
-    all.slice(0, SHOWN_AT_ONCE),
-    rest.length ? h("details", {}, h("summary", {}, "Reasons, evidence and sources"), rest) : null,
-  );
+/** What follows the first blocks, which say what the card is about: below what can be done, and one click away. */
+function reasons(rest) {
+  if (!rest.length) return null;
+  return h("details", { class: "detail" }, h("summary", {}, "Reasons, evidence and sources"), rest);
 }
 
 function links(given = []) {

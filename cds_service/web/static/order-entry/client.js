@@ -11,8 +11,8 @@ export class Client {
 
   async discover() {
     const found = await this.#exchange("Discovery", "GET", "/cds-services");
-    this.services = found.response?.services ?? [];
-    return found;
+    if (found.status !== 200) throw new Error(`/cds-services: ${found.failure ?? found.status}`);
+    this.services = found.response.services;
   }
 
   /** Fires a hook: one call of its service, with prefetch as the service advertises it. */
