@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from cds_service.app import create_app
 from cds_service.settings import load_settings
@@ -41,6 +41,11 @@ PHONE: Final = (360, 740)
 HOSTILE: Final = "<img src=x onerror=\"window.stolen='image'\"><script>window.stolen='script'</script>"
 EUS: Final = {"system": "http://snomed.info/sct", "code": "450556004", "display": "Endoscopic ultrasonography"}
 HOSTILE_PATIENT: Final = "hostile-record"
+
+_PATIENCE: Final = 20_000
+"""Milliseconds to wait for what must come; machines may be busy."""
+
+expect.set_options(timeout=_PATIENCE)
 
 _TELL_VIOLATIONS: Final = """
 document.addEventListener("securitypolicyviolation", (e) => console.error("policy: " + e.violatedDirective));
@@ -108,7 +113,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def quiet_page(browser: Browser, base: str, size: tuple[int, int], expected: tuple[str, ...] = ()) -> Iterator[Page]:
     """A page in a context of its own, on which nothing may go wrong but what is expected to."""
     context: BrowserContext = browser.new_context(base_url=base, viewport={"width": size[0], "height": size[1]})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(_PATIENCE)
     context.add_init_script(_TELL_VIOLATIONS)
     page = context.new_page()
     said: list[str] = []

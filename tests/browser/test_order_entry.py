@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from click.testing import CliRunner
-from playwright.sync_api import Browser, Locator, Page, Response, expect
+from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 
 from cds_service.cli import cli
 from fhir_profiles.synthetic import synthetic_patients
@@ -189,6 +189,22 @@ def test_what_was_signed_is_on_the_chart(page: Page) -> None:
     assert [entry["resource"]["id"] for entry in planned] == ["yar-sr-ct"]
     page.get_by_role("button", name=f"Remove {CT}").click()
     expect(page.locator("#drafts li")).to_have_count(0)
+
+
+def test_ratings_are_read_where_older_services_put_them(page: Page) -> None:
+    """``PNET_CDS_PAMA_PLACEMENT=argonaut`` answers with the system actions inside the extension."""
+
+    def moved(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.json()
+        body["extension"] = {"systemActions": body.pop("systemActions")}
+        route.fulfill(response=answer, json=body)
+
+    open_patient(page, "one-year-after-resection")
+    choose(page)
+    page.route("**/cds-services/pnet-order-sign", moved)
+    page.get_by_role("button", name="Sign orders").click()
+    expect(page.locator("#signed .rating")).to_contain_text("Usually appropriate")
 
 
 def test_the_browser_goes_back_and_comes_again(page: Page) -> None:

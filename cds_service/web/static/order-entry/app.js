@@ -8,6 +8,9 @@ import { orderView } from "./orders.js";
 import { wire } from "./wire.js";
 
 const BASE = `${location.origin}${at("order-entry").dataset.base}`;
+const MODALITY = {
+  mri: "MRI", ct: "CT", "pet-ct": "PET/CT", scintigraphy: "Scintigraphy", endoscopy: "Endoscopy", ultrasound: "Ultrasound",
+};
 const client = new Client(BASE, keep);
 let patients = [];
 let studies = [];
@@ -87,12 +90,11 @@ const showChart = () => at("chart-body").replaceChildren(...chartView(open.chart
 // --- orders ----------------------------------------------------------------------------------------------------------
 
 function studyOptions() {
-  const groups = Map.groupBy(studies, ({ modality }) => modality);
-  return [
-    h("option", { value: "" }, "Choose a study"),
-    ...[...groups].map(([modality, found]) =>
-      h("optgroup", { label: modality.toUpperCase() }, found.map(({ study, label }) => h("option", { value: study }, label)))),
-  ];
+  const modalities = [...new Set(studies.map(({ modality }) => modality))];
+  const options = (wanted) => studies.filter(({ modality }) => modality === wanted)
+    .map(({ study, label }) => h("option", { value: study }, label));
+  const groups = modalities.map((modality) => h("optgroup", { label: MODALITY[modality] ?? modality }, options(modality)));
+  return [h("option", { value: "" }, "Choose a study"), ...groups];
 }
 
 const newId = () => `draft-${++open.numbered}`;

@@ -5,13 +5,13 @@ import { dateOf, nameOf } from "./ehr.js";
 const WIDE = matchMedia("(min-width: 48rem)"); // on a phone the way to the orders stays short
 const SECTIONS = [
   ["Problems", ["Condition"], ["Problem", "Site", "Status", "Since"], problem],
+  ["Allergies", ["AllergyIntolerance"], ["Substance", "Reaction", "Recorded"], allergy],
+  ["Implants and devices", ["Device"], ["Device", "Safety", "Made"], device],
   ["Results", ["Observation"], ["Result", "Value", "Date"], result],
-  ["Imaging", ["DiagnosticReport", "ImagingStudy"], ["Study", "Finding", "Date"], imaging],
+  ["Imaging and reports", ["DiagnosticReport", "ImagingStudy"], ["What", "Finding", "Date"], imaging],
   ["Procedures", ["Procedure"], ["Procedure", "Status", "Date"], procedure],
   ["Medications", ["MedicationStatement", "MedicationRequest", "MedicationAdministration"],
     ["Medication", "Status", "Since"], medication],
-  ["Allergies", ["AllergyIntolerance"], ["Substance", "Reaction", "Recorded"], allergy],
-  ["Implants and devices", ["Device"], ["Device", "Safety", "Made"], device],
   ["Plans and active orders", ["CarePlan", "ServiceRequest"], ["What", "Status", "Since"], plan],
 ];
 

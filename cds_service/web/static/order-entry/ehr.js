@@ -22,7 +22,7 @@ const SEARCH = {
   patient: (found, id) => found.filter((r) => [r.subject, r.patient].some((s) => s?.reference === `Patient/${id}`)),
   category: (found, code) => found.filter((r) => codes(r.category).includes(code)),
   status: (found, code) => found.filter((r) => r.status === code),
-  _sort: (found, by) => (by === "-date" ? found.toSorted(NEWEST_FIRST) : null),
+  _sort: (found, by) => (by === "-date" ? [...found].sort(NEWEST_FIRST) : null),
 };
 
 function codes(category) {
