@@ -28,7 +28,7 @@ from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
 from cds_service.store.pseudonym import patient_pseudonym
 from cds_service.store.sql import SqlStore
-from cds_service.web import access, artefacts, cors, demo, docs, edge, feedback, guideline, ops, problems
+from cds_service.web import access, artefacts, cors, demo, docs, edge, feedback, guideline, ops, order_entry, problems
 from cds_service.web import services as cds_services
 from fhir_profiles.synthetic import moved_to, resources, synthetic_patients
 from fhir_profiles.terminology import Terminology, load_terminology
@@ -84,12 +84,14 @@ def create_app(
         parts_for(Caller(client))
     app.register_blueprint(cds_services.blueprint(services, parts_for, store, now, pseudonym))
     app.register_blueprint(feedback.blueprint(services, store, now, comments=settings.store_comments))
-    app.register_blueprint(ops.blueprint(knowledge, store))
+    page = order_entry.page(knowledge, settings.public_base) if settings.demo else None
+    app.register_blueprint(ops.blueprint(knowledge, store, page))
     app.register_blueprint(guideline.blueprint(knowledge, today, settings.public_base))
     app.register_blueprint(artefacts.blueprint(parts_for, shared, charts_of(store, today, demo=settings.demo)))
     app.register_blueprint(docs.blueprint(services, shared, demo=settings.demo))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
+        app.register_blueprint(order_entry.blueprint(knowledge, terminology))
     store.release()
     return app
 

@@ -72,7 +72,8 @@ def _banner(settings: Settings) -> None:
 pnet-cds {__version__} is starting in DEMO mode at {base}
 Open: no client authentication, invented patients only. Never point real data at it.
 
-Try this in another terminal:
+Open {base} in a browser: order imaging for invented patients, and see what the service says.
+Or try this in another terminal:
 
   curl -s {base}/demo/requests/incidental-tail-lesion \\
     | curl -s -H 'Content-Type: application/json' --data-binary @- {base}/cds-services/pnet-order-sign

@@ -83,7 +83,7 @@ def document(services: tuple[HookService, ...], parts: Parts, *, demo: bool) -> 
     if not demo:
         token = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": _AUTHENTICATION}
         components["securitySchemes"] = {"client": token}
-    paths = _cds_hooks(services, parts, demo=demo) | openapi_paths.operations()
+    paths = _cds_hooks(services, parts, demo=demo) | openapi_paths.operations(demo=demo)
     paths |= openapi_paths.guideline(parts.knowledge)
     return {
         "openapi": "3.1.0",
@@ -91,7 +91,7 @@ def document(services: tuple[HookService, ...], parts: Parts, *, demo: bool) -> 
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "servers": [{"url": parts.public_url or "/"}],
         "tags": [{"name": name, "description": said} for name, said in _TAGS if demo or name != "Demo"],
-        "paths": paths | (openapi_paths.demo(services) if demo else {}),
+        "paths": paths | (openapi_paths.demo(services, parts.knowledge) if demo else {}),
         "components": components,
     }
 

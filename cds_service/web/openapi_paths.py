@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from cds_service.knowledge.model import Knowledge
 from cds_service.service import HookService
-from cds_service.web.openapi_answers import answer, body, page, problem, refusals
+from cds_service.web.openapi_answers import HTML, answer, body, page, problem, refusals
 from cds_service.web.openapi_schemas import Schema, call_name, reference
+from cds_service.web.order_entry import FILES
 from fhir_profiles.synthetic import synthetic_patients
 
 Paths = dict[str, dict[str, Any]]
@@ -23,6 +24,14 @@ _DAY: Final = {
 }
 
 
+_FILE_TYPES: Final = (
+    "text/javascript; charset=utf-8",
+    "text/css; charset=utf-8",
+    "text/plain; charset=utf-8",
+    "image/svg+xml; charset=utf-8",
+)
+
+
 def operation(tag: str, name: str, summary: str, answers: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """One operation; its name is unique in the document."""
     return {"tags": [tag], "operationId": name, "summary": summary, **more, "responses": dict(answers)}
@@ -34,7 +43,7 @@ def in_path(name: str, schema: Schema, example: str = "") -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema} | shown
 
 
-def operations() -> Paths:
+def operations(*, demo: bool) -> Paths:
     """For operators, and for those who connect a client."""
     state: Schema = {
         "type": "object",
@@ -50,9 +59,11 @@ def operations() -> Paths:
         "503": answer("Not while the store cannot be reached.", body(state)),
     }
     about = _strings("name", "version", "about", "intendedUse", "discovery", "guideline", "openapi", "docs")
+    first = body(about) | ({HTML: {"schema": {"type": "string"}}} if demo else {})
+    said = "Where to go; as HTML the order-entry page." if demo else "Where to go."
     document: Schema = {"type": "object", "required": ["openapi", "info", "paths"]}
     return {
-        "/": _get("Operation", "about", "What this is", {"200": answer("Where to go.", body(about))}),
+        "/": _get("Operation", "about", "What this is", {"200": answer(said, first)}),
         "/healthz": _get("Operation", "health", "Is it alive", {"200": answer("Yes.", body(_strings("status")))}),
         "/readyz": _get("Operation", "readiness", "Can it answer", ready),
         "/openapi.json": _get(
@@ -86,8 +97,8 @@ def guideline(knowledge: Knowledge) -> Paths:
     }
 
 
-def demo(services: tuple[HookService, ...]) -> Paths:
-    """The synthetic patients."""
+def demo(services: tuple[HookService, ...], knowledge: Knowledge) -> Paths:
+    """The synthetic patients, and what the order-entry page needs."""
     patient = in_path("patient", {"enum": [found.slug for found in synthetic_patients()]})
     hook = {
         "name": "hook",
@@ -99,7 +110,31 @@ def demo(services: tuple[HookService, ...]) -> Paths:
     chart: Schema = {"required": ["resourceType", "entry"], "properties": {"resourceType": {"const": "Bundle"}}}
     call: Schema = {"anyOf": [reference(call_name(service)) for service in services]}
     unknown = {"404": problem(HTTPStatus.NOT_FOUND, (("http-404", "There is nothing at this path."),))}
+    study: Schema = {
+        "type": "object",
+        "required": ["study", "label", "modality", "code"],
+        "properties": {
+            "study": {"enum": list(knowledge.procedures)},
+            "label": {"type": "string"},
+            "modality": {"type": "string"},
+            "code": {"type": "object", "description": "CodeableConcept of an order."},
+        },
+    }
+    files = {media_type: {"schema": {"type": "string"}} for media_type in _FILE_TYPES}
     return {
+        "/demo/studies": _get(
+            "Demo",
+            "studies",
+            "Studies that can be ordered",
+            {"200": answer("With the code they are ordered by.", body({"type": "array", "items": study}))},
+        ),
+        "/demo/static/{file}": _get(
+            "Demo",
+            "order-entry-file",
+            "What the order-entry page is made of",
+            {"200": answer("The file.", files)} | unknown,
+            in_path("file", {"enum": list(FILES)}),
+        ),
         "/demo/patients": _get("Demo", "patients", "All stories", {"200": answer("By name.", body(listed))}),
         "/demo/patients/{patient}": _get(
             "Demo", "patient", "A chart", {"200": answer("Moved to today.", body(chart))} | unknown, patient

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import Final
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 
 from cds_service import __version__
 from cds_service.knowledge.model import Knowledge
 from cds_service.store.base import Store
 
+_JSON: Final = "application/json"
+_HTML: Final = "text/html"
 
-def blueprint(knowledge: Knowledge, store: Store) -> Blueprint:
-    """``/healthz``, ``/readyz`` and ``/``."""
+
+def blueprint(knowledge: Knowledge, store: Store, page: Callable[[], Response] | None = None) -> Blueprint:
+    """``/healthz``, ``/readyz`` and ``/``; with a page, ``/`` shows it to whoever prefers pages."""
     routes = Blueprint("ops", __name__)
 
     @routes.get("/healthz")
@@ -34,6 +39,12 @@ def blueprint(knowledge: Knowledge, store: Store) -> Blueprint:
 
     @routes.get("/")
     def about() -> Response:
+        wanted = request.accept_mimetypes.best_match([_JSON, _HTML])
+        response = page() if page and wanted == _HTML else described()
+        response.vary.add("Accept")
+        return response
+
+    def described() -> Response:
         return jsonify(
             {
                 "name": "pnet-cds",

@@ -264,11 +264,12 @@ def test_the_installed_service_shows_its_pages(installed: Installed, tmp_path: P
         "from cds_service.app import create_app; from cds_service.settings import Settings; "
         f"app = create_app(Settings(demo=True, database_url='sqlite:///{tmp_path}/x.sqlite')); "
         "client = app.test_client(); "
-        "paths = ('/guideline/scenarios/pnet-initial-staging', '/guideline/static/guideline.css', '/docs'); "
+        "paths = ('/guideline/scenarios/pnet-initial-staging', '/guideline/static/guideline.css', '/docs', "
+        "'/demo/static/app.js'); "
         "print([client.get(path).status_code for path in paths])"
     )
     ran = installed.run(installed.python, "-P", "-c", script)
-    assert (ran.stdout, ran.stderr) == ("[200, 200, 200]\n", "")
+    assert (ran.stdout, ran.stderr) == ("[200, 200, 200, 200]\n", "")
 
 
 def test_the_installed_command_assesses(installed: Installed) -> None:

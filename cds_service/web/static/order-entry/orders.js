@@ -1,0 +1,32 @@
+// Draft and signed orders as lists, with the ratings recorded on them.
+import { h } from "./dom.js";
+import { nameOf, ratingOf } from "./ehr.js";
+
+/** @param remove what removes the order; absent for orders that are signed. */
+export function orderView(order, remove) {
+  const coding = order.code?.coding?.[0];
+  return h(
+    "li",
+    { class: "order" },
+    h("p", { class: "study" }, nameOf(order.code) || "Order without a name"),
+    h("p", { class: "cite" }, coding ? `${coding.code} (${systemName(coding.system)})` : "free text, no code", `, ${order.id}`),
+    (order.orderDetail ?? []).map((detail) => h("p", { class: "cite" }, nameOf(detail))),
+    ratingView(ratingOf(order)),
+    remove && h("button", { type: "button", class: "quiet", "aria-label": `Remove ${nameOf(order.code)}`, onclick: remove }, "Remove"),
+  );
+}
+
+function ratingView(rating) {
+  if (!rating) return null;
+  const [pama, category] = rating.codes;
+  return h(
+    "p",
+    { class: `rating ${category ?? ""}` },
+    h("strong", {}, "Rating recorded: "),
+    rating.text,
+    h("span", { class: "cite" }, ` (PAMA: ${pama})`),
+  );
+}
+
+const SYSTEMS = { "http://loinc.org": "LOINC", "http://snomed.info/sct": "SNOMED CT", "http://www.ama-assn.org/go/cpt": "CPT" };
+const systemName = (uri) => SYSTEMS[uri] ?? (uri?.includes("/CodeSystem/") ? "local code" : uri ?? "no system");
