@@ -28,7 +28,7 @@ from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
 from cds_service.store.pseudonym import patient_pseudonym
 from cds_service.store.sql import SqlStore
-from cds_service.web import access, artefacts, cors, demo, docs, edge, feedback, guideline, ops, problems
+from cds_service.web import access, artefacts, cors, demo, docs, edge, feedback, guideline, ops, problems, story
 from cds_service.web import services as cds_services
 from fhir_profiles.synthetic import moved_to, resources, synthetic_patients
 from fhir_profiles.terminology import Terminology, load_terminology
@@ -90,6 +90,7 @@ def create_app(
     app.register_blueprint(docs.blueprint(services, shared, demo=settings.demo))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
+        app.register_blueprint(story.blueprint(shared, store))
     store.release()
     return app
 

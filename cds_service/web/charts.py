@@ -1,0 +1,199 @@
+"""Charts as SVG: axes and scales by leather, marks of our own that can be read without colour.
+
+Every mark has a shape and a label of its own. Text is put in as text, so nothing of a record becomes markup; the colours
+and fonts are those of the style sheet, as the content policy allows no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, timedelta
+from typing import Any, Final, NamedTuple
+from xml.etree import ElementTree as ET  # noqa: S405 - written here, never parsed
+
+from leather import Chart, Linear, Ordinal, Series, Shape, Temporal
+from markupsafe import Markup
+
+_WIDTH: Final = 900
+_HEIGHT: Final = 340
+_LANE: Final = 48
+_RADIUS: Final = 6.0
+_ABOVE: Final = 12
+_NEAR: Final = 26.0
+_DASHES: Final = ("none", "8 4", "2 4", "10 4 2 4")
+_PAD_SHARE: Final = 0.04
+_LEAST_PAD: Final = timedelta(days=30)
+_ROOM_ABOVE: Final = 1.25
+
+
+class Mark(NamedTuple):
+    """One thing in a chart: where it lies, its label, and its shape."""
+
+    x: Any
+    y: Any
+    label: str
+    shape: str
+    until: Any = None
+
+
+class Line(NamedTuple):
+    """Marks that belong together, in their order."""
+
+    name: str
+    marks: tuple[Mark, ...]
+
+
+def _element(tag: str, text: str = "", **attributes: object) -> ET.Element:
+    made = ET.Element(tag, {name.rstrip("_").replace("_", "-"): _shown(value) for name, value in attributes.items()})
+    made.text = text or None
+    return made
+
+
+def _shown(value: object) -> str:
+    return f"{float(value):.1f}" if isinstance(value, int | float) else str(value)
+
+
+def _polygon(*corners: tuple[float, float]) -> Callable[[float, float], ET.Element]:
+    def draw(x: float, y: float) -> ET.Element:
+        points = " ".join(f"{x + dx * _RADIUS:.1f},{y + dy * _RADIUS:.1f}" for dx, dy in corners)
+        return _element("polygon", points=points)
+
+    return draw
+
+
+SHAPES: Final[dict[str, Callable[[float, float], ET.Element]]] = {
+    "diamond": _polygon((0, -1.2), (1.2, 0), (0, 1.2), (-1.2, 0)),
+    "square": _polygon((-1, -1), (1, -1), (1, 1), (-1, 1)),
+    "triangle": _polygon((0, -1.2), (1.2, 1), (-1.2, 1)),
+    "circle": lambda x, y: _element("circle", cx=x, cy=y, r=_RADIUS),
+    "cross": _polygon(
+        (-0.4, -1.2), (0.4, -1.2), (0.4, -0.4), (1.2, -0.4), (1.2, 0.4), (0.4, 0.4),
+        (0.4, 1.2), (-0.4, 1.2), (-0.4, 0.4), (-1.2, 0.4), (-1.2, -0.4), (-0.4, -0.4),
+    ),
+}  # fmt: skip
+
+
+class _Marks(Shape):  # type: ignore[misc]
+    """Draws marks, joined by a line of its own kind where they are a series."""
+
+    def __init__(self, number: int, *, joined: bool) -> None:
+        self._number, self._joined = number, joined
+
+    def validate_series(self, series: Any) -> None:
+        """Everything can be drawn."""
+
+    def legend_to_svg(self, _series: Any, _palette: Any) -> list[Any]:
+        """No legend: labels stand at the marks."""
+        return []
+
+    def to_svg(self, width: float, height: float, x_scale: Any, y_scale: Any, series: Any, _palette: Any) -> ET.Element:
+        """The marks of one series."""
+        group = _element("g", class_="marks")
+        marks: list[Mark] = [found.row for found in series.data()]
+        placed = [
+            (mark, float(x_scale.project(mark.x, 0, width)), float(y_scale.project(mark.y, height, 0)))
+            for mark in marks
+        ]
+        if self._joined:
+            points = " ".join(f"{x:.1f},{y:.1f}" for _, x, y in placed)
+            group.append(_element("polyline", points=points, stroke_dasharray=_DASHES[self._number % len(_DASHES)]))
+        for mark, x, y in placed:
+            end = x if mark.until is None else float(x_scale.project(mark.until, 0, width))
+            group.extend(_drawn(mark, x, end, y))
+        group.extend(_labels(placed, width))
+        return group
+
+
+def _drawn(mark: Mark, x: float, end: float, y: float) -> Iterator[ET.Element]:
+    """A mark; what lasts is a bar."""
+    if end - x > _RADIUS:
+        yield _element("rect", x=x, y=y - _RADIUS, width=end - x, height=2 * _RADIUS, class_=mark.shape)
+    else:
+        yield SHAPES.get(mark.shape, SHAPES["square"])(x, y)
+
+
+def _labels(placed: Sequence[tuple[Mark, float, float]], width: float) -> Iterator[ET.Element]:
+    """Labels above the marks; those that would touch are put together."""
+    groups: list[list[tuple[Mark, float, float]]] = []
+    for item in placed:
+        if groups and item[1] - groups[-1][-1][1] < _NEAR and item[2] == groups[-1][-1][2]:
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    for group in groups:
+        label = ", ".join(dict.fromkeys(mark.label for mark, _, _ in group))
+        x = (group[0][1] + group[-1][1]) / 2
+        anchor = "end" if x > width - _NEAR else "middle"
+        yield _element("text", label, x=x, y=group[0][2] - _ABOVE, text_anchor=anchor)
+
+
+class _Today(Shape):  # type: ignore[misc]
+    """A line across all lanes."""
+
+    def validate_series(self, series: Any) -> None:
+        """There is one mark."""
+
+    def legend_to_svg(self, _series: Any, _palette: Any) -> list[Any]:
+        """The line has a label."""
+        return []
+
+    def to_svg(self, width: float, height: float, x_scale: Any, _y: Any, series: Any, _palette: Any) -> ET.Element:
+        """The line, labelled at its foot."""
+        (mark,) = (found.row for found in series.data())
+        x = float(x_scale.project(mark.x, 0, width))
+        group = _element("g", class_="today")
+        group.append(_element("line", x1=x, x2=x, y1=0, y2=height))
+        group.append(_element("text", mark.label, x=x, y=-4, text_anchor="middle"))
+        return group
+
+
+def lanes(kinds: Sequence[str], lines: Sequence[Line], today: date, name: str, about: str) -> Markup:
+    """Marks on lanes over time, with a line at today."""
+    days = [day for line in lines for mark in line.marks for day in (mark.x, mark.until or mark.x)]
+    chart = _chart(lines, _time([*days, today]), Ordinal(list(reversed(kinds))), joined=False)
+    chart.add_series(_data(Line("today", (Mark(today, kinds[0], "today", ""),))), _Today())
+    return _svg(chart, 110 + _LANE * len(kinds), name, about)
+
+
+def series(lines: Sequence[Line], name: str, about: str, unit: str) -> Markup:
+    """Values over time, each labelled; lines differ by dashes and shapes."""
+    marks = [mark for line in lines for mark in line.marks]
+    top = max(mark.y for mark in marks) * _ROOM_ABOVE
+    chart = _chart(lines, _time([mark.x for mark in marks]), Linear(0, top), joined=True)
+    chart.add_y_axis(name=unit)
+    return _svg(chart, _HEIGHT, name, about)
+
+
+def _time(days: Sequence[date]) -> Any:
+    first, last = min(days), max(days)
+    pad = max(_LEAST_PAD, (last - first) * _PAD_SHARE)
+    return Temporal(first - pad, last + pad)
+
+
+def _format(ticks: Sequence[date]) -> Callable[[date, int, int], str]:
+    """Years, months or days, whichever the axis is divided into."""
+    form = "%Y-%m-%d" if any(tick.day != 1 for tick in ticks) else "%Y-%m" if any(t.month != 1 for t in ticks) else "%Y"
+    return lambda day, _number, _count: day.strftime(form)
+
+
+def _data(line: Line) -> Series:
+    return Series(line.marks, x=lambda mark, _: mark.x, y=lambda mark, _: mark.y, name=line.name)
+
+
+def _chart(lines: Sequence[Line], x: Any, y: Any, *, joined: bool) -> Any:
+    chart = Chart()
+    chart.set_x_scale(x)
+    chart.set_y_scale(y)
+    chart.add_x_axis(tick_formatter=_format(x.ticks()))
+    for number, line in enumerate(lines):
+        chart.add_series(_data(line), _Marks(number, joined=joined))
+    return chart
+
+
+def _svg(chart: Any, height: int, name: str, about: str) -> Markup:
+    """The chart as an element of a page, with a name and a description for those who do not see it."""
+    root = _element("svg", class_="chart", viewBox=f"0 0 {_WIDTH} {height}", role="img")
+    root.append(_element("title", name))
+    root.append(_element("desc", about))
+    root.append(chart.to_svg_group(_WIDTH, height))
+    return Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704 - made of elements, which escape their text
