@@ -1,7 +1,7 @@
 """Charts as SVG: axes and scales by leather, marks of our own that can be read without colour.
 
-Every mark has a shape and a label of its own. Text is put in as text, so nothing of a record becomes markup; the colours
-and fonts are those of the style sheet, as the content policy allows no others.
+Every mark has a shape and a label of its own. Text is put in as text, so that nothing of a record becomes markup;
+colours and fonts are those of the style sheet, as the content policy allows no others.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
-from xml.etree import ElementTree as ET  # noqa: S405 - written here, never parsed
+from xml.etree import ElementTree as ET
 
 from leather import Chart, Linear, Ordinal, Series, Shape, Temporal
 from markupsafe import Markup
@@ -17,6 +17,7 @@ from markupsafe import Markup
 _WIDTH: Final = 900
 _HEIGHT: Final = 340
 _LANE: Final = 48
+_CROP: Final = 18  # of the margins leather leaves
 _RADIUS: Final = 6.0
 _ABOVE: Final = 12
 _NEAR: Final = 26.0
@@ -97,10 +98,12 @@ class _Marks(Shape):  # type: ignore[misc]
         if self._joined:
             points = " ".join(f"{x:.1f},{y:.1f}" for _, x, y in placed)
             group.append(_element("polyline", points=points, stroke_dasharray=_DASHES[self._number % len(_DASHES)]))
+        labelled = []
         for mark, x, y in placed:
             end = x if mark.until is None else float(x_scale.project(mark.until, 0, width))
             group.extend(_drawn(mark, x, end, y))
-        group.extend(_labels(placed, width))
+            labelled.append((mark, (x + end) / 2, y))
+        group.extend(_labels(labelled, width))
         return group
 
 
@@ -164,10 +167,23 @@ def series(lines: Sequence[Line], name: str, about: str, unit: str) -> Markup:
     return _svg(chart, _HEIGHT, name, about)
 
 
+class _Days(Temporal):  # type: ignore[misc]
+    """Fills the axis with the days themselves; leather's own scale runs on to the next full tick, years away."""
+
+    def project(self, value: date, range_min: float, range_max: float) -> float:
+        """Place of a day on the axis."""
+        first, last = self._data_min, self._data_max
+        return float(range_min + (range_max - range_min) * ((value - first) / (last - first)))
+
+    def ticks(self) -> list[date]:
+        """Those that lie on the axis."""
+        return [tick for tick in super().ticks() if self.contains(tick)]
+
+
 def _time(days: Sequence[date]) -> Any:
     first, last = min(days), max(days)
     pad = max(_LEAST_PAD, (last - first) * _PAD_SHARE)
-    return Temporal(first - pad, last + pad)
+    return _Days(first - pad, last + pad)
 
 
 def _format(ticks: Sequence[date]) -> Callable[[date, int, int], str]:
@@ -192,8 +208,44 @@ def _chart(lines: Sequence[Line], x: Any, y: Any, *, joined: bool) -> Any:
 
 def _svg(chart: Any, height: int, name: str, about: str) -> Markup:
     """The chart as an element of a page, with a name and a description for those who do not see it."""
-    root = _element("svg", class_="chart", viewBox=f"0 0 {_WIDTH} {height}", role="img")
+    root = _element("svg", class_="chart", viewBox=f"0 {_CROP} {_WIDTH} {height - 2 * _CROP}", role="img")
     root.append(_element("title", name))
     root.append(_element("desc", about))
     root.append(chart.to_svg_group(_WIDTH, height))
     return Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704 - made of elements, which escape their text
+
+
+class _Bar(Shape):  # type: ignore[misc]
+    """Draws the parts of bars side by side, each with its number where there is room."""
+
+    def validate_series(self, series: Any) -> None:
+        """Everything can be drawn."""
+
+    def legend_to_svg(self, _series: Any, _palette: Any) -> list[Any]:
+        """The legend stands beside the chart, as it is the same for all."""
+        return []
+
+    def to_svg(self, width: float, height: float, x_scale: Any, y_scale: Any, series: Any, _palette: Any) -> ET.Element:
+        """All bars."""
+        group = _element("g", class_="bars")
+        for name, parts in (found.row for found in series.data()):
+            y, x = float(y_scale.project(name, height, 0)), 0.0
+            for number, part in enumerate(parts):
+                end = x + float(x_scale.project(part, 0, width))
+                if part:
+                    group.append(_element("rect", x=x, y=y - 11, width=end - x, height=22, class_=f"part{number}"))
+                if end - x > _NEAR:
+                    place = {"x": (x + end) / 2, "y": y + 5, "text_anchor": "middle", "class_": f"part{number}"}
+                    group.append(_element("text", str(part), **place))
+                x = end
+        return group
+
+
+def bars(rows: Sequence[tuple[str, Sequence[int]]], parts: Sequence[str], name: str, about: str) -> Markup:
+    """Whole numbers as bars that are divided into parts; grey, hatched or white, and numbered."""
+    chart = Chart()
+    chart.set_x_scale(Linear(0, max(sum(values) for _, values in rows)))
+    chart.set_y_scale(Ordinal([label for label, _ in reversed(rows)]))
+    chart.add_x_axis(name="cards: dark " + ", grey ".join(parts[:2]) + f", white {parts[2]}")
+    chart.add_series(Series(rows, x=lambda row, _: sum(row[1]), y=lambda row, _: row[0]), _Bar())
+    return _svg(chart, 150 + 34 * len(rows), name, about)

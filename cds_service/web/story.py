@@ -84,6 +84,9 @@ def story_page(
 
     Args:
         bundle: the whole chart of one patient.
+        day: the day it is told on.
+        knowledge: the rules in force on that day.
+        terminology: what codes mean.
         root: path under which clients reach this service.
         invented: the story behind a synthetic patient, who is then called so.
 
@@ -125,7 +128,8 @@ def _timeline(story: Story) -> Markup | None:
         if any(event.kind == kind and event.first for event in story.events)
     ]
     if story.window is not None:
-        due = Mark(story.window.first, _AHEAD, story.window.status.replace("-", " "), "window", story.window.last)
+        span = f"{story.window.first} – {story.window.last}"
+        due = Mark(story.window.first, _AHEAD, span, "window", story.window.last)
         lines.append(Line(_AHEAD, (due,)))
     if not lines:
         return None
