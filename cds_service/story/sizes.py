@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+
+from cds_service.cards.markdown import plain
 from cds_service.clinical.markers import change_percent
 from cds_service.consult import Consulted
 from cds_service.domain.findings import Measured
+from cds_service.story.course import Resources
 from cds_service.story.model import Growth, Lesion, Origin, Point
 from cds_service.story.origins import origins
 from fhir_profiles import dates
+from fhir_profiles.reading import words
 
-_ONLY = "Tumour"
+_UNNAMED = "Tumour"
 
 
-def lesions(measured: tuple[Measured, ...]) -> tuple[Lesion, ...]:
+def lesions(measured: tuple[Measured, ...], resources: Resources) -> tuple[Lesion, ...]:
     """Sizes by lesion. What is measured without saying which lesion is a series of its own."""
     points: dict[str, list[Point]] = {}
+    sites: dict[str, str] = {}
     for found in measured:
         when = dates.parse(found.evidence.date)
         if when is not None:
             point = Point(when.last, found.evidence.date, found.size_mm, found.evidence.source)
             points.setdefault(found.lesion, []).append(point)
-    names = _names(list(points))
+            site = resources.get(found.evidence.source, {}).get("bodySite")
+            sites[found.lesion] = plain(words(site)) or sites.get(found.lesion, _UNNAMED)
+    names = _numbered(sites)
     return tuple(Lesion(names[key], tuple(dict.fromkeys(found))) for key, found in points.items())
 
 
-def _names(keys: list[str]) -> dict[str, str]:
-    """What tells lesions apart are codes and identifiers; people count them."""
-    if not keys[1:]:
-        return dict.fromkeys(keys, _ONLY)
-    return {key: f"Lesion {number}" if key else "Lesion not named" for number, key in enumerate(keys, 1)}
+def _numbered(sites: Mapping[str, str]) -> dict[str, str]:
+    """Lesions at the same site are told apart by number."""
+    held = Counter(sites.values())
+    seen: Counter[str] = Counter()
+    names: dict[str, str] = {}
+    for key, site in sites.items():
+        seen[site] += 1
+        names[key] = f"{site} ({seen[site]})" if held[site] > 1 else site
+    return names
 
 
 def growth(consulted: Consulted) -> Growth | None:

@@ -48,7 +48,7 @@ def tell(bundle: Mapping[str, Any], today: date, knowledge: Knowledge, terminolo
         silent=silent,
         events=events(chart, ours, today),
         window=None if silent else _window(asked),
-        lesions=lesions(chart.measured),
+        lesions=lesions(chart.measured, ours),
         growth=growth(consulted),
         grade=tuple(summary.grade_lines(assessment.grade)),
         stages=tuple(summary.stage_rows(assessment)),

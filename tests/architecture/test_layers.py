@@ -60,6 +60,7 @@ ONLY_IN: Final = {
     "click": {"cli", "commands"},
     "psycopg": set(),
     "leather": {"web"},
+    "markupsafe": {"web"},
     "rich": {"explain", "cli", "commands", "selftest"},
     "hooks": {"app"},
 }
