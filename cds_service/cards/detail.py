@@ -138,7 +138,7 @@ def alternatives(order: OrderAssessment, knowledge: Knowledge) -> str:
             knowledge.procedures[study.procedure].label,
             wording.RATING[study.rating],
             study.radiation,
-            for_patient(study),
+            _for_patient(study),
         )
         for study in order.alternatives
         if study.rating != USUALLY_NOT_APPROPRIATE or study.procedure == order.order.procedure
@@ -148,9 +148,9 @@ def alternatives(order: OrderAssessment, knowledge: Knowledge) -> str:
     return f"**Rated studies in this scenario**\n\n{shown}{exhausted if order.no_alternative else ''}" if shown else ""
 
 
-def for_patient(study: RatedStudy) -> str:
+def _for_patient(study: RatedStudy) -> str:
     """What speaks against a rated study here and now."""
-    against = ["not available here (site setting)"] if not study.available else []
+    against = [wording.NOT_HERE] if not study.available else []
     return "; ".join([*against, *([f"no: {', '.join(study.blocked_by)}"] if study.blocked_by else [])])
 
 

@@ -149,6 +149,8 @@ MARKER: Final = {
 }
 """What a marker or an eligibility fact says when it holds."""
 
+NOT_HERE: Final = "not available here (site setting)"
+
 READ_AS: Final = {
     "coded": "code",
     "local-code": "code of this project",

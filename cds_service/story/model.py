@@ -97,7 +97,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study a source rates in the scenario, and what speaks against it for this patient."""
+    """A study a source rates in the scenario, with every safety rule that fires for it and this patient."""
 
     name: str
     rating: str
@@ -105,7 +105,7 @@ class Study:
     radiation: str
     rule: str
     reported: str
-    against: str
+    against: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

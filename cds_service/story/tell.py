@@ -11,7 +11,7 @@ from cds_service.cards.markdown import plain, unmarked
 from cds_service.cards.sentences import fact_in_words, marker_lines
 from cds_service.consult import Consulted, about_options, from_bundle
 from cds_service.domain.facts import FACTS
-from cds_service.domain.findings import Assessment, Change, PatientFacts, RatedStudy, WhatIf
+from cds_service.domain.findings import Assessment, Change, PatientFacts, WhatIf
 from cds_service.knowledge.model import Knowledge
 from cds_service.service import Consultation
 from cds_service.story.course import by_reference, events
@@ -40,6 +40,7 @@ def tell(bundle: Mapping[str, Any], today: date, knowledge: Knowledge, terminolo
     ours = by_reference(resources, patient_id)
     asked = Consultation(patient_id, None, today, assessment, chart, knowledge)
     silent = DECEASED if chart.deceased else "" if chart.nen_evidence else NOT_OURS
+    options = about_options(bundle, today, knowledge, terminology)
     what_if = WhatIf() if silent else consulted.what_if()
     return Story(
         person=_person(resources, assessment),
@@ -63,7 +64,7 @@ def tell(bundle: Mapping[str, Any], today: date, knowledge: Knowledge, terminolo
         conflicts=tuple(unmarked(wording.conflict_line(conflict)) for conflict in assessment.conflicts),
         unusable=tuple(map(unmarked, detail.unusable_lines(chart.skipped, most=len(chart.skipped)))),
         scenario=assessment.scenario,
-        studies=tuple(_studies(_rated(consulted, bundle, today, terminology), knowledge)),
+        studies=() if silent else tuple(_studies(consulted, options.assessed.assessment)),
     )
 
 
@@ -118,26 +119,25 @@ def _missing(what_if: WhatIf, asked: Consultation) -> Iterator[str]:
         yield wording.fact_name(name)
 
 
-def _rated(
-    consulted: Consulted, bundle: Mapping[str, Any], today: date, terminology: Terminology
-) -> tuple[RatedStudy, ...]:
-    """Every rated study of the scenario, also when nothing is being ordered in it."""
-    assessment = consulted.assessed.assessment
-    about = [order for order in assessment.orders if order.scenario == assessment.scenario]
-    if not about:
-        about = list(about_options(bundle, today, consulted.knowledge, terminology).assessed.assessment.orders)
-    return about[0].alternatives
+def _studies(consulted: Consulted, options: Assessment) -> Iterator[Study]:
+    """Every rated study of the scenario with all safety rules that fire for it, grave or not.
 
-
-def _studies(rated: Iterable[RatedStudy], knowledge: Knowledge) -> Iterator[Study]:
-    for study in rated:
-        row = knowledge.rows.get(study.rule) or knowledge.rule_rows[study.rule]
+    Args:
+        consulted: the patient, with what is being ordered.
+        options: the same patient, as if each of the studies were ordered.
+    """
+    scenario, knowledge = consulted.assessed.assessment.scenario, consulted.knowledge
+    about = [order for order in (*consulted.assessed.assessment.orders, *options.orders) if order.scenario == scenario]
+    fired = {order.order.procedure: order.safety for order in options.orders}
+    for study in about[0].alternatives if about else ():
+        rules = dict.fromkeys((*study.blocked_by, *(found.rule for found in fired.get(study.procedure, ()))))
+        against = () if study.available else (wording.NOT_HERE,)
         yield Study(
-            knowledge.procedures[study.procedure].label,
-            study.rating,
-            wording.RATING[study.rating],
-            study.radiation,
-            study.rule,
-            wording.reported_by(row, knowledge),
-            detail.for_patient(study),
+            name=knowledge.procedures[study.procedure].label,
+            rating=study.rating,
+            words=wording.RATING[study.rating],
+            radiation=study.radiation,
+            rule=study.rule,
+            reported=wording.reported_by(knowledge.rows.get(study.rule) or knowledge.rule_rows[study.rule], knowledge),
+            against=(*against, *(whatif_words.safety_rule(rule, knowledge) for rule in rules)),
         )

@@ -17,7 +17,7 @@ from cds_service.cards import whatif_words, wording
 from cds_service.cards.markdown import plain, unmarked
 from cds_service.cards.sentences import fact_in_words
 from cds_service.clinical.markers import change_percent
-from cds_service.consult import Consulted, from_bundle
+from cds_service.consult import Consulted, about_options, from_bundle
 from cds_service.domain.facts import FACTS
 from cds_service.errors import FactsError
 from cds_service.knowledge import Knowledge
@@ -186,8 +186,12 @@ def test_every_fact_has_all_its_evidence(slug: str, consulted: Consulted, local:
 
 
 @each_of_ours
-def test_rated_studies_are_those_of_the_assessment(slug: str, consulted: Consulted, local: InProcess) -> None:
-    """Each with rating, radiation level, what speaks against it, and links to scenario and rule."""
+def test_rated_studies_are_those_of_the_assessment(
+    slug: str, consulted: Consulted, local: InProcess, terminology: Terminology
+) -> None:
+    """Each with rating, radiation level, every safety rule that fires for it, and links to scenario and rule."""
+    options = about_options(bundle_of(slug), AS_OF, consulted.knowledge, terminology).assessed.assessment
+    findings = {option.order.procedure: option.safety for option in options.orders}
     order, *_ = consulted.assessed.assessment.orders
     page, html = shown(local, slug), body(local, slug)
     links = {link["href"] for link in page.all("a")}
@@ -201,6 +205,9 @@ def test_rated_studies_are_those_of_the_assessment(slug: str, consulted: Consult
         label = consulted.knowledge.procedures[study.procedure].label
         assert cells[:3] == [label, wording.RATING[study.rating], study.radiation]
         assert all(rule in cells[3] for rule in study.blocked_by)
+        for finding in findings.get(study.procedure, ()):
+            assert f"({finding.rule}, {finding.severity})" in cells[3], "also what is no reason to block it"
+        assert ("no safety rule applies" in cells[3]) is not bool(study.blocked_by or findings.get(study.procedure))
         assert "as reported by" in cells[4]
         assert f"/guideline/rules/{study.rule}" in links
 
