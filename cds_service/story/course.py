@@ -58,9 +58,11 @@ def events(chart: PatientFacts, resources: Resources, today: date) -> tuple[Even
 
 
 def _findings(chart: PatientFacts, resources: Resources) -> Iterator[Event]:
+    """Facts with the day they were found on; what was worked out happened on no day of its own."""
     for name, kind in _FACTS.items():
         value = getattr(chart.facts, name)
-        for item in chart.evidence.get(name, ()) if value is not None else ():
+        told = (item for item in chart.evidence.get(name, ()) if item.how != "derived")
+        for item in told if value is not None else ():
             line = f"{wording.fact_name(name)}: {fact_in_words(name, value)}"
             own = [own_words(resources[item.source])] if item.source.startswith("Condition/") else []
             yield _event(kind, item.date, item.date, item, (*filter(None, own), line))

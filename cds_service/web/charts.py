@@ -221,10 +221,6 @@ class _Bar(Shape):  # type: ignore[misc]
     def validate_series(self, series: Any) -> None:
         """Everything can be drawn."""
 
-    def legend_to_svg(self, _series: Any, _palette: Any) -> list[Any]:
-        """The legend stands beside the chart, as it is the same for all."""
-        return []
-
     def to_svg(self, width: float, height: float, x_scale: Any, y_scale: Any, series: Any, _palette: Any) -> ET.Element:
         """All bars."""
         group = _element("g", class_="bars")

@@ -408,6 +408,27 @@ def test_lesions_are_told_apart(app: Flask, knowledge: Knowledge, terminology: T
         assert f"{name}2023-05-2234 mm" in page.flat, "in the table"
 
 
+def test_what_has_no_date_is_told_and_not_drawn(app: Flask, knowledge: Knowledge, terminology: Terminology) -> None:
+    """Findings without a date end the table; sizes without one are on no chart; without any date there is no chart."""
+    bundle = bundle_of(MEASURED_TWICE)
+    for entry in bundle["entry"]:
+        resource = entry["resource"]
+        for name in ("onsetDateTime", "recordedDate", "effectiveDateTime", "performedDateTime", "started", "meta"):
+            resource.pop(name, None)
+    with app.test_request_context("/"):
+        html = story_page(bundle, AS_OF, knowledge, terminology, "").get_data(as_text=True)
+    assert charts(html) == []
+    assert {cells[1] for cells in rows(html, "oldest first")} == {"no date"}
+    assert "No size is on record as one number with a date" in Page(html).flat
+    bare = tell(
+        {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Patient", "id": "1"}}]},
+        AS_OF,
+        knowledge,
+        terminology,
+    )
+    assert (bare.events, bare.lesions, bare.silent) == ((), (), NOT_OURS)
+
+
 def test_another_patients_resources_are_on_no_timeline(knowledge: Knowledge, terminology: Terminology) -> None:
     """What says that it is about somebody else is left out."""
     bundle = bundle_of(MEASURED_TWICE)
