@@ -42,7 +42,6 @@ _OF_ONE_FACT: Final = {
     "disease_dominance": _WHERE,
     "order_modality": {"pet-ct": "PET/CT"},
     "implant": {"unknown": "device without MR safety information"},
-    "last_imaging_result": {"none": "no imaging"},
 }
 """Words that mean something of their own as the value of one fact."""
 _BOUND: Final = {"above": "above {}", "at_least": "{} or more", "below": "below {}", "at_most": "up to {}"}
