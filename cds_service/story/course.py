@@ -35,6 +35,8 @@ _FACTS: Final = {
 }
 """Findings that mark a day, and the part of the timeline they belong to."""
 _DONE: Final = {"resection": PROCEDURE, "liver-surgery": PROCEDURE, "treatment": THERAPY, "imaging": IMAGING}
+_ENDOSCOPIES: Final = frozenset({"eus"})
+"""Studies that people look for among the procedures: a needle may go with them."""
 _PATHOLOGY_REPORT: Final = frozenset({"SP", "PAT", "CP"})
 _OVER: Final = "completed"
 
@@ -74,7 +76,8 @@ def _course(course: Sequence[CourseEvent], resources: Resources, today: date) ->
         own = own_words(resources.get(item.source, {})) or plain(item.label)
         treatment = f"{wording.word(done.what)}: {own}" if done.kind == "treatment" else own
         until = today.isoformat() if done.current else item.date
-        yield _event(_DONE[done.kind], done.started or item.date, until, item, (treatment,), current=done.current)
+        kind = PROCEDURE if done.what in _ENDOSCOPIES else _DONE[done.kind]
+        yield _event(kind, done.started or item.date, until, item, (treatment,), current=done.current)
 
 
 def _others(resources: Resources, told: set[str], today: date) -> Iterator[Event]:

@@ -146,15 +146,16 @@ class _Today(Shape):  # type: ignore[misc]
         x = float(x_scale.project(mark.x, 0, width))
         group = _element("g", class_="today")
         group.append(_element("line", x1=x, x2=x, y1=0, y2=height))
-        group.append(_element("text", mark.label, x=x, y=-4, text_anchor="middle"))
+        group.append(_element("text", mark.label, x=x, y=-9, text_anchor="middle"))
         return group
 
 
 def lanes(kinds: Sequence[str], lines: Sequence[Line], today: date, name: str, about: str) -> Markup:
     """Marks on lanes over time, with a line at today."""
     days = [day for line in lines for mark in line.marks for day in (mark.x, mark.until or mark.x)]
-    chart = _chart(lines, _time([*days, today]), Ordinal(list(reversed(kinds))), joined=False)
-    chart.add_series(_data(Line("today", (Mark(today, kinds[0], "today", ""),))), _Today())
+    chart = _axes(_time([*days, today]), Ordinal(list(reversed(kinds))))
+    chart.add_series(_data(Line("today", (Mark(today, kinds[0], "today", ""),))), _Today())  # behind the marks
+    _put(lines, chart, joined=False)
     return _svg(chart, 110 + _LANE * len(kinds), name, about)
 
 
@@ -162,8 +163,9 @@ def series(lines: Sequence[Line], name: str, about: str, unit: str) -> Markup:
     """Values over time, each labelled; lines differ by dashes and shapes."""
     marks = [mark for line in lines for mark in line.marks]
     top = max(mark.y for mark in marks) * _ROOM_ABOVE
-    chart = _chart(lines, _time([mark.x for mark in marks]), Linear(0, top), joined=True)
+    chart = _axes(_time([mark.x for mark in marks]), Linear(0, top))
     chart.add_y_axis(name=unit)
+    _put(lines, chart, joined=True)
     return _svg(chart, _HEIGHT, name, about)
 
 
@@ -196,14 +198,17 @@ def _data(line: Line) -> Series:
     return Series(line.marks, x=lambda mark, _: mark.x, y=lambda mark, _: mark.y, name=line.name)
 
 
-def _chart(lines: Sequence[Line], x: Any, y: Any, *, joined: bool) -> Any:
+def _axes(x: Any, y: Any) -> Any:
     chart = Chart()
     chart.set_x_scale(x)
     chart.set_y_scale(y)
     chart.add_x_axis(tick_formatter=_format(x.ticks()))
+    return chart
+
+
+def _put(lines: Sequence[Line], chart: Any, *, joined: bool) -> None:
     for number, line in enumerate(lines):
         chart.add_series(_data(line), _Marks(number, joined=joined))
-    return chart
 
 
 def _svg(chart: Any, height: int, name: str, about: str) -> Markup:
