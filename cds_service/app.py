@@ -22,13 +22,28 @@ from cds_service.pipeline import Parts
 from cds_service.service import HookService
 from cds_service.settings import Settings, load_settings
 from cds_service.sites import knowledge_for
-from cds_service.store.base import Store
+from cds_service.store.archive import Archive
+from cds_service.store.base import ShownCard, Store
 from cds_service.store.clients import ClientStore, open_clients
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
 from cds_service.store.pseudonym import patient_pseudonym
 from cds_service.store.sql import SqlStore
-from cds_service.web import access, artefacts, cors, demo, docs, edge, feedback, guideline, ops, order_entry, problems
+from cds_service.web import (
+    access,
+    artefacts,
+    cors,
+    demo,
+    docs,
+    edge,
+    feedback,
+    feedback_page,
+    guideline,
+    ops,
+    order_entry,
+    problems,
+    story,
+)
 from cds_service.web import services as cds_services
 from fhir_profiles.synthetic import moved_to, resources, synthetic_patients
 from fhir_profiles.terminology import Terminology, load_terminology
@@ -92,6 +107,8 @@ def create_app(
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
         app.register_blueprint(order_entry.blueprint(knowledge, terminology))
+        app.register_blueprint(story.blueprint(shared, store))
+        app.register_blueprint(feedback_page.blueprint(partial(shown_cards, settings), shared))
     store.release()
     return app
 
@@ -155,6 +172,15 @@ def charts_of(store: Store, today: Callable[[], date], *, demo: bool) -> artefac
         return None
 
     return chart
+
+
+def shown_cards(settings: Settings) -> tuple[ShownCard, ...]:
+    """Every card in the configured store; its connection is closed again, so that no forked process shares it."""
+    engine = open_engine(settings.database_url)
+    try:
+        return tuple(Archive(engine).shown(None, None))
+    finally:
+        engine.dispose()
 
 
 def hash_key(settings: Settings, store: Store) -> bytes:

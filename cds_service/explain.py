@@ -14,7 +14,7 @@ from rich.text import Text
 from cds_service.cards import whatif_words, wording
 from cds_service.cards.followup import day_in
 from cds_service.cards.markdown import plain
-from cds_service.cards.sentences import fact_in_words
+from cds_service.cards.sentences import fact_in_words, marker_lines
 from cds_service.cards.suggestions import is_complement
 from cds_service.consult import Consulted
 from cds_service.domain.facts import FACTS
@@ -22,19 +22,6 @@ from cds_service.domain.findings import Assessment, Conflict, Evidence, Followup
 from cds_service.domain.terms import NOT_RATED
 from cds_service.knowledge.model import Knowledge, Row, SelectionRow, StagingRow
 from cds_service.knowledge.site import shown
-
-_MARKER: Final = {
-    "size_gt_30": "Size marks a higher risk",
-    "adc_high_grade": "ADC in the range of high grade",
-    "tgr_high": "Tumour growth rate high",
-    "slope_low": "Slow growth of the sum of diameters",
-    "prrt_uptake": "Uptake fits radionuclide therapy",
-    "ablation_best_indication": "Best indication of ablation",
-    "liver_directed_grade_ok": "Grade suits liver-directed treatment",
-    "bilioenteric_contraindication": "Anastomosis speaks against liver-directed treatment",
-    "staged_tace": "Liver burden calls for staged chemo-embolisation",
-}
-
 
 _SUBJECTS: Final = {
     "Choice of the scenario": ("SEL-",),
@@ -122,7 +109,7 @@ def _answer(consulted: Consulted, today: date) -> Text:
         lines.append(f"  Why: {knowledge.rows[assessment.followup.row].statement} [{assessment.followup.row}]")
     rated = "appropriate" if assessment.auc != NOT_RATED else "not rated, no published situation applies"
     lines.append(f"SSTR-PET appropriate use (a rating of its own): {rated}.")
-    lines += _markers(assessment, knowledge)
+    lines += marker_lines(assessment, knowledge)
     text = Text("\n".join(lines))
     text.stylize("bold", 0, len(lines[0]))
     return text
@@ -146,19 +133,6 @@ def _followup(followup: Followup, today: date) -> str:
         first, last = (day_in(months, today) for months in followup.window_months)
         parts.append(f"neither early nor late from {first} to {last}")
     return "; ".join(parts)
-
-
-def _markers(assessment: Assessment, knowledge: Knowledge) -> list[str]:
-    """Prognostic markers and eligibility facts that could be worked out."""
-    found = {**assessment.markers, **assessment.eligibility}
-    growth = found.pop("tgr_percent_per_month", None)
-    lines = [f"Tumour growth rate: {growth:.2f} % of volume per month."] if isinstance(growth, int | float) else []
-    for name, value in found.items():
-        row = knowledge.markers.get(name)
-        if row is not None and value not in (None, "unknown"):
-            answer = "yes" if value in (True, "yes", "meets") else "no"
-            lines.append(f"{_MARKER[name]}: {answer}. {row.statement} [{row.rule_id}]")
-    return lines
 
 
 def _stages(assessment: Assessment) -> Table:

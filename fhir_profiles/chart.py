@@ -6,13 +6,21 @@ sources that lost travel on as alternatives, so that a contradiction that matter
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 from cds_service.domain.facts import FACTS, Facts, Kind
-from cds_service.domain.findings import Alternative, Evidence, PatientFacts, Skipped, ValueRange
+from cds_service.domain.findings import (
+    Alternative,
+    CourseEvent,
+    Evidence,
+    Measured,
+    PatientFacts,
+    Skipped,
+    ValueRange,
+)
 from cds_service.domain.policy import Windows
 from fhir_profiles.dates import When
 from fhir_profiles.reading import Amount, Resource, source
@@ -158,10 +166,24 @@ class Chart:
             skipped=tuple(self.skipped[key] for key in sorted(self.skipped)),
             unavailable=tuple(unavailable),
             priors=self.priors,
+            course=tuple(self._course()),
+            measured=tuple(self._measured()),
             indication=self.indication,
             nen_evidence=nen_evidence,
             deceased=self.deceased,
         )
+
+    def _course(self) -> Iterator[CourseEvent]:
+        """What was done, oldest first."""
+        for event in sorted(self.events, key=lambda event: (day_of(event.when), event.evidence.source, event.kind)):
+            started = event.started.text if event.started else ""
+            yield CourseEvent(event.kind, event.procedure, event.evidence, started, event.current)
+
+    def _measured(self) -> Iterator[Measured]:
+        """Sizes that were given as one number, oldest first."""
+        for claim in sorted(self.sizes, key=lambda claim: (claim.order[0], claim.evidence.source, claim.value)):
+            if claim.limits is None or claim.limits.exact:
+                yield Measured(claim.value, claim.evidence, claim.lesion)
 
     def _others(self, ordered: list[Claim], winner: Claim) -> list[Alternative]:
         """One alternative per different value, each with its newest source."""

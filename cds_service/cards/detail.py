@@ -150,7 +150,7 @@ def alternatives(order: OrderAssessment, knowledge: Knowledge) -> str:
 
 def _for_patient(study: RatedStudy) -> str:
     """What speaks against a rated study here and now."""
-    against = ["not available here (site setting)"] if not study.available else []
+    against = [wording.NOT_HERE] if not study.available else []
     return "; ".join([*against, *([f"no: {', '.join(study.blocked_by)}"] if study.blocked_by else [])])
 
 
@@ -176,18 +176,23 @@ def patient_advice(consultation: Consultation) -> str:
 def data_problems(consultation: Consultation) -> str:
     """Conflicts, unusable resources and inputs that could not be had."""
     lines = [wording.conflict_line(conflict) for conflict in consultation.assessment.conflicts]
-    lines += _unusable(consultation.chart.skipped)
+    lines += unusable_lines(consultation.chart.skipped)
+    return section("About the data", [*lines, *_not_received(consultation)])
+
+
+def _not_received(consultation: Consultation) -> list[str]:
+    """Inputs that could not be had."""
     if consultation.chart.unavailable:
         lacks = consultation.chart.lacks
         keys = ", ".join(
             f"{reference(key)} ({LACK_WORDS[lacks[key]]})" if key in lacks else key
             for key in consultation.chart.unavailable
         )
-        lines.append(f"Not received in full, so what it holds is unknown and was not read as absent: {keys}")
-    return section("About the data", lines)
+        return [f"Not received in full, so what it holds is unknown and was not read as absent: {keys}"]
+    return []
 
 
-def _unusable(skipped: tuple[Skipped, ...]) -> list[str]:
+def unusable_lines(skipped: tuple[Skipped, ...], most: int = _MOST_PROBLEMS) -> list[str]:
     """What was set aside. Resources of another patient are told by kind only: a card names nobody else's record."""
     foreign = [item for item in skipped if item.reason in (ANOTHER_PATIENT, ABOUT_ANOTHER)]
     own = [item for item in skipped if item not in foreign]
@@ -198,11 +203,11 @@ def _unusable(skipped: tuple[Skipped, ...]) -> list[str]:
             f"Set aside as another patient's, and not read: {len(foreign)} of the resources received ({kinds}). "
             "The chart may be mixed up."
         )
-    for item in own[:_MOST_PROBLEMS]:
+    for item in own[:most]:
         about = f" for {wording.fact_name(item.fact)}" if item.fact else ""
         lines.append(f"Present but unusable{about}: {reference(item.source)}, {item.reason}")
-    if len(own) > _MOST_PROBLEMS:
-        lines.append(f"And {len(own) - _MOST_PROBLEMS} more that are present but unusable, listed in the assessment")
+    if len(own) > most:
+        lines.append(f"And {len(own) - most} more that are present but unusable, listed in the assessment")
     return lines
 
 

@@ -45,13 +45,18 @@ def sstr_window(consultation: Consultation) -> tuple[date, date] | None:
 
 def section_of(consultation: Consultation) -> str:
     """Where the patient stands on the schedule, with the rule and the window."""
+    return section("Follow-up", lines_of(consultation))
+
+
+def lines_of(consultation: Consultation) -> list[str]:
+    """The same line by line; none where no schedule applies."""
     followup = consultation.assessment.followup
     if followup.row is None:
-        return ""
+        return []
     lines = [_status(followup), *_dates(consultation)]
     if followup.sstr_interval_months:
         lines.append(_sstr(followup, sstr_window(consultation)))
-    return section("Follow-up", [*lines, detail.statement(followup.row, consultation.knowledge)])
+    return [*lines, detail.statement(followup.row, consultation.knowledge)]
 
 
 def _months(interval: tuple[float, float]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#!|<>~&:@]|(?<=www)\.)")
 _REFERENCE = re.compile(r"[A-Z][A-Za-z]{1,40}(/[A-Za-z0-9\-.]{1,512})?")
+_MARKED = re.compile(r"\\([\\`*_{}\[\]()#!|<>~&:@.])|`")
 _LONGEST = 120
 
 
@@ -25,6 +26,11 @@ def plain(value: str) -> str:
     """Text from a record on one line, without control characters, cut to a sensible length."""
     flat = " ".join("".join(" " if _is_control(character) else character for character in value).split())
     return flat if len(flat) <= _LONGEST else flat[: _LONGEST - 1].rstrip() + "…"
+
+
+def unmarked(line: str) -> str:
+    """A line of a card as plain text, for pages that escape in their own way."""
+    return _MARKED.sub(lambda found: found[1] or "", line)
 
 
 def _is_control(character: str) -> bool:

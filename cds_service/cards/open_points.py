@@ -26,7 +26,7 @@ def open_points(consultation: Consultation, draft: DraftOrder | None = None) -> 
     lines = [whatif_line(fact, entries, consultation) for fact, entries in shown.items()]
     question = draft.open_question if draft else ""
     also = [question[:1].upper() + question[1:]] if question else []
-    names = [wording.fact_name(name) for name in _others(consultation, shown)]
+    names = [wording.fact_name(name) for name in others(consultation, shown)]
     if names:
         rest = len(names) - _MOST_NAMES
         also.append(
@@ -91,8 +91,8 @@ def _about(consultation: Consultation, draft: DraftOrder | None) -> Iterator[Wou
             yield WouldChange(entry.fact, entry.values, entry.example, entry.level, changes)
 
 
-def _others(consultation: Consultation, shown: Mapping[str, object]) -> Iterator[str]:
-    """The other missing facts."""
+def others(consultation: Consultation, shown: Mapping[str, object]) -> Iterator[str]:
+    """The other missing facts that can be asked for."""
     male = consultation.assessment.facts.sex == "male"
     for name in consultation.assessment.missing:
         if name not in shown and name != _NO_GAP and not (male and name == "pregnant"):

@@ -8,6 +8,7 @@ from typing import Any, Final
 from cds_service.cards import wording
 from cds_service.cards.markdown import plain
 from cds_service.domain.facts import FACTS, Kind
+from cds_service.domain.findings import Assessment
 from cds_service.domain.terms import NAMES
 from cds_service.knowledge.model import ConditionalRow, Knowledge
 
@@ -41,7 +42,6 @@ _OF_ONE_FACT: Final = {
     "disease_dominance": _WHERE,
     "order_modality": {"pet-ct": "PET/CT"},
     "implant": {"unknown": "device without MR safety information"},
-    "last_imaging_result": {"none": "no imaging"},
 }
 """Words that mean something of their own as the value of one fact."""
 _BOUND: Final = {"above": "above {}", "at_least": "{} or more", "below": "below {}", "at_most": "up to {}"}
@@ -115,6 +115,19 @@ def condition_in_words(
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """What must all hold, and the alternatives of which one must hold; both empty for a row without conditions."""
     return _conjunction(row.when, knowledge), tuple(_conjunction(part, knowledge) for part in row.any)
+
+
+def marker_lines(assessment: Assessment, knowledge: Knowledge) -> list[str]:
+    """Prognostic markers and eligibility facts that could be worked out."""
+    found = {**assessment.markers, **assessment.eligibility}
+    growth = found.pop("tgr_percent_per_month", None)
+    lines = [f"Tumour growth rate: {growth:.2f} % of volume per month."] if isinstance(growth, int | float) else []
+    for name, value in found.items():
+        row = knowledge.markers.get(name)
+        if row is not None and value not in (None, "unknown"):
+            answer = "yes" if value in (True, "yes", "meets") else "no"
+            lines.append(f"{wording.MARKER[name]}: {answer}. {row.statement} [{row.rule_id}]")
+    return lines
 
 
 BASIS: Final = {

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from cds_service.cards import detail, followup, wording
 from cds_service.cards.markdown import cut, document, section, table
 from cds_service.cards.open_points import open_points
 from cds_service.cards.order import topic
 from cds_service.cards.reasons import override_reasons
-from cds_service.domain.findings import Assessment, Stage
+from cds_service.domain.findings import Assessment, Grade, Stage
 from cds_service.domain.terms import INFO, WARNING
 from cds_service.protocol.response import SUMMARY_LIMIT, Card, Source, Suggestion
 from cds_service.service import Consultation
 
 _STATUS = {"due": "follow-up imaging due", "overdue": "follow-up imaging OVERDUE", "too-early": "follow-up not yet due"}
+
+STAGE_HEAD: Final = ("System", "T", "N", "M", "Stage")
 
 
 def summary_card(consultation: Consultation) -> Card:
@@ -22,16 +26,16 @@ def summary_card(consultation: Consultation) -> Card:
         rule for rule in assessment.rules if rule.startswith(("GRD-", "TNM-", "FUP-")) and rule in knowledge.rows
     )
     return Card(
-        summary=cut(_summary(assessment), SUMMARY_LIMIT),
+        summary=cut(headline(assessment), SUMMARY_LIMIT),
         indicator=WARNING if assessment.followup.status == "overdue" or assessment.conflicts else INFO,
         source=Source("pnet-cds staging summary", topic=topic("guideline")),
         detail=document(
             [
-                _grade(consultation),
+                section("Grade", grade_lines(assessment.grade)),
                 _staging(assessment),
                 followup.section_of(consultation),
                 detail.reasons(consultation, assessment.scenario),
-                _warnings(consultation),
+                section("Cautions", cautions(consultation)),
                 detail.patient_advice(consultation),
                 open_points(consultation),
                 detail.data_problems(consultation),
@@ -52,7 +56,8 @@ def _follow_up(consultation: Consultation) -> tuple[Suggestion, ...]:
     return () if procedure is None else (followup.order_suggestion(consultation, procedure),)
 
 
-def _summary(assessment: Assessment) -> str:
+def headline(assessment: Assessment) -> str:
+    """Diagnosis, grade, stage and follow-up in one line."""
     site = (assessment.facts.primary_site or "site not recorded").replace("-", " ")
     parts = [
         f"{_certainty(assessment)} of {site}" if assessment.facts.primary_site else f"{_certainty(assessment)}, {site}"
@@ -98,8 +103,8 @@ def _stage_words(system: str, stage: Stage) -> str:
     return f"stage undetermined ({name})"
 
 
-def _grade(consultation: Consultation) -> str:
-    grade = consultation.assessment.grade
+def grade_lines(grade: Grade) -> list[str]:
+    """The grade in both editions, and as stated."""
     lines = [
         f"WHO 2019/2022: {grade.who2019.replace('-', ' ') if grade.who2019 else 'not computable'}"
         + (" (provisional: graded without Ki-67)" if grade.provisional else ""),
@@ -107,26 +112,33 @@ def _grade(consultation: Consultation) -> str:
     ]
     if grade.stated:
         lines.append(f"as stated in the record: {grade.stated}")
-    return section("Grade", lines)
+    return lines
 
 
-def _staging(assessment: Assessment) -> str:
-    rows = [
+def stage_rows(assessment: Assessment) -> list[tuple[str, str, str, str, str]]:
+    """System, T, N, M and stage, the edition for this patient first."""
+    primary = assessment.tnm_primary_system
+    return [
         (
-            wording.SYSTEM[system] + (" (primary)" if system == assessment.tnm_primary_system else ""),
+            wording.SYSTEM[system] + (" (primary)" if system == primary else ""),
             stage.t + (" as recorded" if stage.t_as_recorded else ""),
             stage.n + (" provisional" if stage.provisional else ""),
             stage.m or "unknown",
             stage.stage or (f"{stage.stage_if_m0} if M0" if stage.stage_if_m0 else "undetermined"),
         )
-        for system, stage in assessment.tnm.items()
+        for system, stage in sorted(assessment.tnm.items(), key=lambda item: item[0] != primary)
     ]
-    shown = table(("System", "T", "N", "M", "Stage"), rows)
+
+
+def _staging(assessment: Assessment) -> str:
+    rows = stage_rows(assessment)
+    shown = table(STAGE_HEAD, rows)
     recorded = assessment.facts.recorded_stage
     note = f"\n\nStage as recorded: {recorded}" if recorded else ""
     return f"**Stage**\n\n{shown}{note}" if shown else ""
 
 
-def _warnings(consultation: Consultation) -> str:
+def cautions(consultation: Consultation) -> list[str]:
+    """Warnings of grading and staging."""
     shown = [rule for rule in consultation.assessment.warnings if rule.startswith(("GRD-W", "TNM-W"))]
-    return section("Cautions", [detail.statement(rule, consultation.knowledge) for rule in shown])
+    return [detail.statement(rule, consultation.knowledge) for rule in shown]

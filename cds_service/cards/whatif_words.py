@@ -113,12 +113,16 @@ def _suggestion(given: Change, knowledge: Knowledge) -> str:
 
 
 def _safety(given: Change, knowledge: Knowledge) -> str:
-    rule = given.after or given.before or ""
+    about = f" (suggested {knowledge.procedures[given.about].short})" if given.about else ""
+    return ("" if given.after else "no longer: ") + safety_rule(given.after or given.before or "", knowledge, about)
+
+
+def safety_rule(rule: str, knowledge: Knowledge, about: str = "") -> str:
+    """``severe reaction to gadolinium contrast on record (SAF-03, critical)``."""
     row = knowledge.rows[rule]
     headline = row.headline if isinstance(row, SafetyRow) else row.statement
-    about = f" (suggested {knowledge.procedures[given.about].short})" if given.about else ""
     severity = f", {row.severity}" if isinstance(row, SafetyRow) else ""
-    return f"{'' if given.after else 'no longer: '}{headline}{about} ({rule}{severity})"
+    return f"{headline}{about} ({rule}{severity})"
 
 
 def _followup(given: Change, knowledge: Knowledge) -> str:

@@ -136,6 +136,30 @@ WORD: Final = {
 }
 """Words of the vocabulary whose spelling is not the one people use."""
 
+MARKER: Final = {
+    "size_gt_30": "Size marks a higher risk",
+    "adc_high_grade": "ADC in the range of high grade",
+    "tgr_high": "Tumour growth rate high",
+    "slope_low": "Slow growth of the sum of diameters",
+    "prrt_uptake": "Uptake fits radionuclide therapy",
+    "ablation_best_indication": "Best indication of ablation",
+    "liver_directed_grade_ok": "Grade suits liver-directed treatment",
+    "bilioenteric_contraindication": "Anastomosis speaks against liver-directed treatment",
+    "staged_tace": "Liver burden calls for staged chemo-embolisation",
+}
+"""What a marker or an eligibility fact says when it holds."""
+
+NOT_HERE: Final = "not available here (site setting)"
+
+READ_AS: Final = {
+    "coded": "code",
+    "local-code": "code of this project",
+    "given": "as given",
+    "text": "text",
+    "derived": "worked out",
+}
+"""How a fact was read."""
+
 SAFETY_FACTS: Final = ("pregnant", "implant", "gadolinium_allergy", "iodinated_allergy", "egfr", "dialysis", "aki")
 
 _UNITS: Final = {

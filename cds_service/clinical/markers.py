@@ -58,12 +58,18 @@ def growth_percent_per_month(facts: Facts) -> float | None:
     return 100 * math.expm1(_DIMENSIONS * math.log(recist.d2_mm / recist.d1_mm) / recist.months)
 
 
+def change_percent(facts: Facts) -> float | None:
+    """Change of the sum of diameters between the two measurements, percent of the first."""
+    recist = facts.recist
+    return None if recist is None or recist.d1_mm <= 0 else 100 * (recist.d2_mm / recist.d1_mm - 1)
+
+
 def slope_percent_per_year(facts: Facts) -> float | None:
     """Change of the sum of diameters, scaled linearly to a year (PRG-05)."""
-    recist = facts.recist
-    if recist is None or recist.months <= 0 or recist.d1_mm <= 0:
+    recist, change = facts.recist, change_percent(facts)
+    if recist is None or change is None or recist.months <= 0:
         return None
-    return 100 * (recist.d2_mm / recist.d1_mm - 1) * _MONTHS_PER_YEAR / recist.months
+    return change * _MONTHS_PER_YEAR / recist.months
 
 
 def eligibility(facts: Facts, grade_2019: str | None, knowledge: Knowledge) -> Mapping[str, object]:

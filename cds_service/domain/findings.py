@@ -120,6 +120,33 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class CourseEvent:
+    """Something that was done to the patient, as the chart was read.
+
+    Attributes:
+        kind: resection, liver-surgery, treatment or imaging.
+        what: procedure key of a study, word of a treatment; empty where there is none.
+        started: when a course began, if it is not a single day.
+        current: whether a treatment goes on.
+    """
+
+    kind: str
+    what: str
+    evidence: Evidence
+    started: str = ""
+    current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measured size; ``lesion`` is what tells the lesion from others, empty when nothing does."""
+
+    size_mm: float
+    evidence: Evidence
+    lesion: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PatientFacts:
     """The chart as facts, with where each comes from and what could not be used."""
 
@@ -136,6 +163,10 @@ class PatientFacts:
     """Days since a study was last completed, by procedure key."""
     priors: tuple[Evidence, ...] = ()
     """Imaging done before, newest first."""
+    course: tuple[CourseEvent, ...] = ()
+    """What was done, oldest first; no rule reads it."""
+    measured: tuple[Measured, ...] = ()
+    """Every size that could be read, oldest first; no rule reads it."""
     indication: Mapping[str, Any] | None = None
     """The tumour as the chart codes it, for the reason of a suggested order."""
     nen_evidence: bool = False

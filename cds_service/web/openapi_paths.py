@@ -139,6 +139,21 @@ def demo(services: tuple[HookService, ...], knowledge: Knowledge) -> Paths:
         "/demo/patients/{patient}": _get(
             "Demo", "patient", "A chart", {"200": answer("Moved to today.", body(chart))} | unknown, patient
         ),
+        "/demo/patients/{patient}/story": _get(
+            "Demo",
+            "story",
+            "A patient's story as a page",
+            {
+                "200": page("The story, moved to the day."),
+                "400": page("as-of is no day."),
+                "404": page("There is no such patient, or nothing was in force on that day."),
+            },
+            patient,
+            _DAY,
+        ),
+        "/demo/feedback": _get(
+            "Demo", "feedback-page", "How the advice of this demo is received", {"200": page("For people.")}
+        ),
         "/demo/requests/{patient}": _get(
             "Demo",
             "request",

@@ -22,7 +22,7 @@ LAYERS: Final = (
     {"clinical", "service", "http_client", "store"},
     {"interchange", "fhir", "fhir_profiles", "auth"},
     {"consult", "cards", "ehr", "issuing", "proof", "reports", "selftest", "sites", "subjects"},
-    {"hooks", "artefacts"},
+    {"hooks", "artefacts", "story"},
     {"pipeline"},
     {"web", "commands"},
     {"explain", "app", "server", "installation", "checks", "cli", "__main__"},
@@ -59,6 +59,8 @@ ONLY_IN: Final = {
     "structlog": {"observability"},
     "click": {"cli", "commands"},
     "psycopg": set(),
+    "leather": {"web"},
+    "markupsafe": {"web"},
     "rich": {"explain", "cli", "commands", "selftest"},
     "hooks": {"app"},
 }
@@ -67,7 +69,7 @@ ONLY_IN: Final = {
 FHIR_MODELS: Final = "fhir_profiles/resources.py"
 """The only importer of fhir.resources."""
 
-PURE: Final = ("domain", "knowledge", "clinical", "proof", "cards", "hooks", "reports")
+PURE: Final = ("domain", "knowledge", "clinical", "proof", "cards", "hooks", "reports", "story")
 WORLDLY: Final = frozenset(
     {
         "asyncio",
