@@ -395,6 +395,20 @@ def test_everybody_can_use_it_at_any_width(size: tuple[int, int], chromium: Brow
         is_sound(page)
 
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_story_and_the_feedback_are_reached_and_sound(size: tuple[int, int], chromium: Browser, site: Site) -> None:
+    """From the chart to the patient's story, and to how advice is received."""
+    with quiet_page(chromium, site.base, size) as page:
+        open_patient(page, "early-mri-after-prrt")
+        page.get_by_role("link", name="Timeline, staging and evidence").click()
+        expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+        is_sound(page)
+        page.goto("/")
+        page.get_by_role("link", name="Feedback").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("How the advice is received")
+        is_sound(page)
+
+
 def is_sound(page: Page) -> None:
     """Neither grave findings of axe-core, nor scrolling sideways."""
     found = Axe().run(page, options={"resultTypes": ["violations"], "runOnly": RULES}).response["violations"]

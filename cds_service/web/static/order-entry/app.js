@@ -59,7 +59,7 @@ async function openChart({ slug, title, story }) {
     reviewed: "",
     numbered: 0,
   };
-  at("banner").replaceChildren(...bannerView(open.patient, title, story));
+  at("banner").replaceChildren(...bannerView(open.patient, slug, title, story));
   at("advice-body").replaceChildren();
   at("indication").replaceChildren(...indications(open.chart));
   at("study").value = "";
@@ -69,13 +69,14 @@ async function openChart({ slug, title, story }) {
   await fire("patient-view");
 }
 
-function bannerView(patient, title, story) {
+function bannerView(patient, slug, title, story) {
   const name = patient.name?.[0];
   const full = name?.text ?? `${name?.family ?? ""}, ${(name?.given ?? []).join(" ")}`;
   const facts = [`Born ${patient.birthDate}`, patient.gender, `MRN ${patient.identifier?.[0]?.value ?? "unknown"}`];
   return [
     h("div", { class: "who" }, h("h2", { id: "patient-name" }, full), h("p", {}, facts.filter(Boolean).join(" · "))),
-    h("p", { class: "story" }, h("strong", {}, `${title}. `), story),
+    h("p", { class: "story" }, h("strong", {}, `${title}. `), `${story} `,
+      h("a", { href: `${BASE}/demo/patients/${encodeURIComponent(slug)}/story` }, "Timeline, staging and evidence")),
     h("button", { type: "button", class: "quiet", id: "change", onclick: () => visit("") }, "Change patient"),
   ];
 }
