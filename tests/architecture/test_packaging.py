@@ -177,6 +177,7 @@ def test_every_import_is_a_declared_dependency(wheel: Path) -> None:
         "flask_limiter": "flask-limiter",
         "jwt": "pyjwt[crypto]",
         "limits": "flask-limiter",
+        "prometheus_client": "prometheus-client",
         "pydantic": "pydantic-settings",
         "pydantic_settings": "pydantic-settings",
         "werkzeug": "flask",
