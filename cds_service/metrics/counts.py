@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import InfoMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -48,12 +48,15 @@ _INPUTS: Final = frozenset((*(asked.key for asked in INPUTS), DISPATCHED))
 _FEEDBACK: Final = frozenset((ACCEPTED, OVERRIDDEN))
 
 
+disable_created_metrics()  # type: ignore[no-untyped-call] # when a series began is a series more for each
+
+
 class Metrics:
     """Counts what becomes of calls and feedback, in memory or in a folder shared by processes."""
 
     def __init__(self, services: Iterable[HookService], knowledge: Knowledge, folder: Path | None = None) -> None:
         self._services = frozenset(service.id for service in services)
-        self._rules = frozenset(knowledge.rows)
+        self._rules = frozenset((*knowledge.rows, *(row.rule_id for row in knowledge.rows.values())))
         self._outcomes = frozenset((ANSWERED, INTERNAL, *_slugs(PnetCdsError)))
         own = CollectorRegistry()
         self._calls = Counter("pnet_cds_calls", "Calls, answered or refused.", ("service", "outcome"), registry=own)
