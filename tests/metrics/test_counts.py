@@ -23,7 +23,7 @@ from cds_service.fhir.policy import Base, ReadPolicy
 from cds_service.knowledge.model import Knowledge
 from cds_service.metrics.counts import OTHER, Metrics
 from cds_service.protocol.authorization import FhirAccess
-from cds_service.settings import Settings
+from cds_service.settings import load_settings
 from cds_service.store.clients import GIVEN, open_clients
 from fhir_profiles.synthetic import synthetic_patients
 from hooks import SERVICES
@@ -93,9 +93,8 @@ def test_an_answered_call_is_counted_once(service: InProcess, advertised: Advert
         same = [other for other in answer["cards"] if other["indicator"] == card["indicator"]]
         assert counted(service, "cards_total", service=SIGN, indicator=card["indicator"]) == calls * len(same)
     assert counted(service, "rule_hits_total") > calls
-    asked = next(found.inputs for found in SERVICES if found.id == SIGN)
-    assert counted(service, "inputs_total") == calls * len(asked)
-    assert counted(service, "inputs_total", state="complete") == calls * len(asked)
+    assert counted(service, "assessments_total", inputs="complete") == calls
+    assert counted(service, "inputs_lacking_total") == 0
 
 
 def test_an_input_that_was_not_sent_is_counted_as_such(service: InProcess, advertised: Advertised) -> None:
@@ -103,8 +102,9 @@ def test_an_input_that_was_not_sent_is_counted_as_such(service: InProcess, adver
     call = synthetic_request(SLUG, "order-sign", advertised)
     del call["prefetch"]["allergies"]
     assert post(service, "order-sign", call).status == 200
-    assert counted(service, "inputs_total", input="allergies", state=Lack.NOT_SENT) == 1
-    assert counted(service, "inputs_total", input="allergies", state="complete") == 0
+    assert counted(service, "inputs_lacking_total", input="allergies", reason=Lack.NOT_SENT) == 1
+    assert counted(service, "inputs_lacking_total") == 1
+    assert counted(service, "assessments_total", inputs="lacking") == 1
 
 
 def test_damaged_resources_are_counted(service: InProcess, advertised: Advertised) -> None:
@@ -120,8 +120,7 @@ def test_nothing_to_say_is_an_answer(service: InProcess, advertised: Advertised)
     call = synthetic_request(SLUG, "order-sign", advertised)
     call["context"]["draftOrders"] = {"resourceType": "Bundle", "entry": []}
     assert post(service, "order-sign", call).json() == {"cards": []}
-    assert counted(service, "assessments_total", service=SIGN, scenario="not-assessed") == 1
-    assert counted(service, "inputs_total") == 0
+    assert counted(service, "assessments_total", service=SIGN, scenario="not-assessed", inputs="not-assessed") == 1
 
 
 @pytest.mark.parametrize(
@@ -206,7 +205,7 @@ def test_a_fault_of_our_own_is_counted(tmp_path: Path, advertised: Advertised) -
 
 def demo(tmp_path: Path, **parts: Any) -> Flask:
     """A demo with some parts replaced."""
-    given = Settings(demo=True, database_url=f"sqlite:///{tmp_path}/x.sqlite")
+    given = load_settings(demo=True, database_url=f"sqlite:///{tmp_path}/x.sqlite")
     return create_app(given, today=lambda: AS_OF, **parts)
 
 
@@ -229,9 +228,9 @@ def test_reads_from_fhir_servers_are_counted(tmp_path: Path, advertised: Adverti
         "subject": "s",
     }
     assert post(service, "order-sign", call).status == 200
-    assert counted(service, "fhir_reads_total", input="allergies", state="busy") == 1
+    assert counted(service, "fhir_reads_total", input="allergies", result="busy") == 1
     assert counted(service, "fhir_reads_total") == 1
-    assert counted(service, "inputs_total", input="allergies", state="busy") == 1
+    assert counted(service, "inputs_lacking_total", input="allergies", reason="busy") == 1
 
 
 def test_keys_of_reads_are_our_own(knowledge: Knowledge) -> None:
@@ -242,7 +241,7 @@ def test_keys_of_reads_are_our_own(knowledge: Knowledge) -> None:
     metrics.counting(busy)(access, base, queries, ReadPolicy())
     text = metrics.exposition().decode()
     for key, times in (("allergies", 1), ("dispatchedOrders", 2), (OTHER, 1)):
-        assert f'pnet_cds_fhir_reads_total{{input="{key}",state="busy"}} {times}.0' in text
+        assert f'pnet_cds_fhir_reads_total{{input="{key}",result="busy"}} {times}.0' in text
 
 
 def test_labels_are_our_own_words(service: InProcess, advertised: Advertised) -> None:
@@ -279,7 +278,7 @@ def test_outside_the_demo_it_has_to_be_opened(tmp_path: Path, setting: str | Non
     clients.add(Client("ehr", "https://ehr.example.org"))
     clients.give_keys("ehr", read_key_set(key_set(public_jwk("es")), GIVEN).keys)
     clients.release()
-    given = Settings(database_url=url, public_url="https://cds.example.org", metrics=setting)  # type: ignore[arg-type]
+    given = load_settings(database_url=url, public_url="https://cds.example.org", metrics=setting)
     service = InProcess(create_app(given))
     assert service.request("POST", f"/cds-services/{SIGN}", b"{}").status == 401
     documented = "/metrics" in service.request("GET", "/openapi.json").json()["paths"]

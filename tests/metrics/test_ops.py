@@ -11,10 +11,10 @@ from typing import Any, Final
 import pytest
 from prometheus_client import Counter, Histogram
 
-from cds_service.domain.terms import Lack
+from cds_service.domain.terms import SCENARIOS, Lack
 from cds_service.errors import PnetCdsError
 from cds_service.knowledge.model import Knowledge
-from cds_service.metrics.counts import ANSWERED, COMPLETE, INTERNAL, Metrics
+from cds_service.metrics.counts import ANSWERED, COMPLETE, INTERNAL, LACKING, NOT_ASSESSED, Metrics
 from hooks import SERVICES
 
 OPS: Final = Path(__file__).parents[2] / "ops"
@@ -44,13 +44,15 @@ def samples(knowledge: Knowledge) -> dict[str, set[str]]:
     """Every sample there can be, with its labels."""
     metrics = Metrics(SERVICES, knowledge)
     found = {"pnet_cds_build_info": {"version", "knowledge", "knowledge_hash"}}
-    for metric in vars(metrics).values():
+    for value in vars(metrics).values():
+        metric = getattr(getattr(value, "__wrapped__", None), "__self__", value)
         if isinstance(metric, Counter):
             found[f"{metric._name}_total"] = set(metric._labelnames)
         elif isinstance(metric, Histogram):
             labels = set(metric._labelnames)
             found |= {f"{metric._name}_{end}": labels for end in ("sum", "count")}
             found[f"{metric._name}_bucket"] = labels | {"le"}
+    assert len(found) > 10
     return found
 
 
@@ -63,7 +65,10 @@ def slugs(kind: type[PnetCdsError] = PnetCdsError) -> Iterator[str]:
 
 VALUES: Final[dict[str, set[str]]] = {
     "outcome": {ANSWERED, INTERNAL, *slugs()},
-    "state": {COMPLETE, *map(str, Lack)},
+    "scenario": {NOT_ASSESSED, *SCENARIOS},
+    "inputs": {NOT_ASSESSED, COMPLETE, LACKING},
+    "reason": set(map(str, Lack)),
+    "result": {COMPLETE, *map(str, Lack)},
 }
 
 
