@@ -124,3 +124,16 @@ def test_panels_do_not_overlap() -> None:
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in DASHBOARD["panels"]]
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
     assert len(set(places)) == len(set(ids)) == len(DASHBOARD["panels"])
+
+
+def test_the_page_lists_what_is_counted(samples: dict[str, set[str]]) -> None:
+    """The table of docs/operating.md has every metric with its labels, and no other."""
+    page = (OPS.parent / "docs" / "operating.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(pnet_cds_\w+)` \| ([^|]*)\|", page, re.MULTILINE)
+    told = {name: set(filter(None, labels.strip().split(", "))) for name, labels in rows}
+    there = {
+        name.removesuffix("_bucket"): labels - {"le"}
+        for name, labels in samples.items()
+        if not name.endswith(("_sum", "_count"))
+    }
+    assert told == there
