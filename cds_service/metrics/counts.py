@@ -7,6 +7,7 @@ sends can make a new series, and nothing about a patient can become one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from cds_service.fhir.fallback import DISPATCHED
 from cds_service.fhir.policy import Base, ReadPolicy
 from cds_service.issuing import Outcome
 from cds_service.knowledge.model import Knowledge
+from cds_service.observability import logger
 from cds_service.protocol.authorization import FhirAccess
 from cds_service.protocol.feedback import ACCEPTED, OVERRIDDEN
 from cds_service.service import HookService
@@ -137,8 +139,9 @@ class Metrics:
             access: FhirAccess, base: Base, queries: Mapping[str, str], policy: ReadPolicy
         ) -> Mapping[str, Fetched]:
             fetched = read(access, base, queries, policy)
-            for key, found in fetched.items():
-                self._reads(_input(key), COMPLETE if found.lack is None else _known(found.lack, _LACKS)).inc()
+            with harmless():
+                for key, found in fetched.items():
+                    self._reads(_input(key), COMPLETE if found.lack is None else _known(found.lack, _LACKS)).inc()
             return fetched
 
         return counted
@@ -146,6 +149,15 @@ class Metrics:
     def exposition(self) -> bytes:
         """All numbers, in the text format of Prometheus."""
         return generate_latest(self._shown)
+
+
+@contextmanager
+def harmless() -> Iterator[None]:
+    """Counting that fails, as when the folder is gone, is logged and keeps nobody from an answer."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        logger().error("not counted", error=type(error).__name__)
 
 
 class _Build(Collector):

@@ -9,7 +9,7 @@ from typing import Final
 from flask import Blueprint, Flask, Response, g, request
 
 from cds_service.issuing import Outcome
-from cds_service.metrics.counts import CONTENT_TYPE, OTHER, Metrics
+from cds_service.metrics.counts import CONTENT_TYPE, OTHER, Metrics, harmless
 from cds_service.service import HookService
 
 CALL: Final = "cds_services.call"
@@ -41,18 +41,23 @@ def register(app: Flask, metrics: Metrics) -> None:
 
     @app.after_request
     def count(response: Response) -> Response:
-        if request.method != "POST" or request.endpoint not in (CALL, REPORT):
-            return response
-        called = request.endpoint == CALL
-        service_id, slug = (request.view_args or {})["service_id"], g.get("slug")
-        if slug is None and called and "answer" in g:
-            service, outcome, kept = g.answer
-            metrics.answered(service, outcome, time.perf_counter() - g.started, kept=kept)
-        elif slug is None and "feedback" in g:
-            metrics.reported(service_id, g.feedback)
-        else:
-            (metrics.refused if called else metrics.report_refused)(service_id, slug or OTHER)
+        if request.method == "POST" and request.endpoint in (CALL, REPORT):
+            with harmless():
+                _count(metrics, (request.view_args or {})["service_id"])
         return response
+
+
+def _count(metrics: Metrics, service_id: str) -> None:
+    slug = g.get("slug")
+    if slug is None and "answer" in g:
+        service, outcome, kept = g.answer
+        metrics.answered(service, outcome, time.perf_counter() - g.started, kept=kept)
+    elif slug is None and "feedback" in g:
+        metrics.reported(service_id, g.feedback)
+    elif request.endpoint == CALL:
+        metrics.refused(service_id, slug or OTHER)
+    else:
+        metrics.report_refused(service_id, slug or OTHER)
 
 
 def blueprint(metrics: Metrics) -> Blueprint:

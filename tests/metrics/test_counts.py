@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -10,7 +12,9 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from prometheus_client import values as library
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from cds_service import __version__
 from cds_service.app import create_app
@@ -22,6 +26,7 @@ from cds_service.fhir.client import Fetched
 from cds_service.fhir.policy import Base, ReadPolicy
 from cds_service.knowledge.model import Knowledge
 from cds_service.metrics.counts import OTHER, Metrics
+from cds_service.metrics.shared import shared_counts
 from cds_service.protocol.authorization import FhirAccess
 from cds_service.settings import load_settings
 from cds_service.store.clients import GIVEN, open_clients
@@ -242,6 +247,36 @@ def test_keys_of_reads_are_our_own(knowledge: Knowledge) -> None:
     text = metrics.exposition().decode()
     for key, times in (("allergies", 1), ("dispatchedOrders", 2), (OTHER, 1)):
         assert f'pnet_cds_fhir_reads_total{{input="{key}",result="busy"}} {times}.0' in text
+
+
+def test_counting_that_fails_is_in_nobodys_way(tmp_path: Path, advertised: Advertised) -> None:
+    """The folder is swept away: answers go out all the same, and the log says so."""
+    call = synthetic_request(SLUG, "order-sign", advertised)
+    with shared_counts() as folder:
+        service = InProcess(demo(tmp_path, counts_in=folder))
+        assert list(folder.iterdir())
+        shutil.rmtree(folder)
+        with capture_logs() as logs:
+            answer = post(service, "order-sign", call)
+    assert (answer.status, len(answer.json()["cards"])) == (200, 1)
+    assert [(line["event"], line["error"]) for line in logs if line["log_level"] == "error"] == [
+        ("not counted", "FileNotFoundError")
+    ]
+
+
+def test_a_worker_that_ends_leaves_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the process that made it takes it away."""
+    counting = shared_counts()
+    folder = counting.__enter__()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: -1)
+        counting.__exit__(None, None, None)
+    try:
+        assert folder.is_dir()
+    finally:
+        shutil.rmtree(folder)
+        library.ValueClass = library.MutexValue
+        del os.environ["PROMETHEUS_MULTIPROC_DIR"]
 
 
 def test_labels_are_our_own_words(service: InProcess, advertised: Advertised) -> None:
