@@ -82,6 +82,15 @@ def test_what_runs_is_told(service: InProcess, knowledge: Knowledge) -> None:
     assert counted(service, "build_info", **told) == 1
 
 
+def test_what_alerts_wait_for_starts_at_zero(service: InProcess) -> None:
+    """Faults of every service and failures of the store have a series before the first of them."""
+    text = exposition(service)
+    for found in SERVICES:
+        assert f'pnet_cds_calls_total{{outcome="internal",service="{found.id}"}} 0.0' in text
+    for effect in ("unrecorded", "refused"):
+        assert f'pnet_cds_store_failures_total{{effect="{effect}"}} 0.0' in text
+
+
 def test_an_answered_call_is_counted_once(service: InProcess, advertised: Advertised) -> None:
     """Calls, duration, scenario, cards, rules and inputs are those of the answer."""
     calls = 3
