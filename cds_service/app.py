@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from cds_service.fhir.client import Read, read
 from cds_service.fhir.policy import ReadPolicy, read_policy
 from cds_service.http_client import get_bounded
 from cds_service.knowledge import Knowledge
+from cds_service.metrics.counts import Metrics
 from cds_service.pipeline import Parts
 from cds_service.service import HookService
 from cds_service.settings import Settings, load_settings
@@ -39,6 +41,7 @@ from cds_service.web import (
     feedback,
     feedback_page,
     guideline,
+    measuring,
     ops,
     order_entry,
     problems,
@@ -62,8 +65,9 @@ def create_app(
     today: Callable[[], date] = date.today,
     new_id: Callable[[], str] = lambda: str(uuid4()),
     read: Read = read,
+    counts_in: Path | None = None,
 ) -> Flask:
-    """The WSGI application.
+    """The WSGI application; what it counts is kept in a folder if several processes are to count together.
 
     Raises:
         KnowledgeError, TerminologyError, SettingsError, StoreError: the service cannot start; the message says why.
@@ -73,6 +77,7 @@ def create_app(
     terminology = terminology or load_terminology()
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
+    metrics = Metrics(services, knowledge, counts_in) if settings.serves_metrics else None
     shared = Parts(
         knowledge,
         terminology,
@@ -80,7 +85,7 @@ def create_app(
         new_id,
         settings.public_base,
         policy_of(settings),
-        read,
+        metrics.counting(read) if metrics else read,
         PamaPlacement(settings.pama_placement),
         settings.draft_members,
     )
@@ -95,6 +100,9 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     edge.register(app, settings)
     problems.register(app)
+    if metrics:
+        measuring.register(app, metrics)
+        app.register_blueprint(measuring.blueprint(metrics))
     for client in _admit(app, settings, clients, fetch):
         parts_for(Caller(client))
     app.register_blueprint(cds_services.blueprint(services, parts_for, store, now, pseudonym))
@@ -103,7 +111,7 @@ def create_app(
     app.register_blueprint(ops.blueprint(knowledge, store, page))
     app.register_blueprint(guideline.blueprint(knowledge, today, settings.public_base))
     app.register_blueprint(artefacts.blueprint(parts_for, shared, charts_of(store, today, demo=settings.demo)))
-    app.register_blueprint(docs.blueprint(services, shared, demo=settings.demo))
+    app.register_blueprint(docs.blueprint(services, shared, demo=settings.demo, metrics=settings.serves_metrics))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
         app.register_blueprint(order_entry.blueprint(knowledge, terminology))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import date
 from typing import Any
 
@@ -46,15 +47,17 @@ def cli() -> None:
 def serve(demo: bool | None, host: str | None, port: int | None) -> None:
     """Run the service for registered clients (pnet-cds client add), or with --demo for everybody on this machine."""
     from cds_service.app import create_app  # noqa: PLC0415 - the web parts load only when they serve
+    from cds_service.metrics.shared import shared_counts  # noqa: PLC0415
     from cds_service.server import Server  # noqa: PLC0415
 
     check_installation()
     settings = load_settings(demo=demo, host=host, port=port)
     configure_logging(settings.log_level)
     _refuse_open_network(settings)
-    app = create_app(settings)
-    _banner(settings)
-    Server(app, settings).run()
+    with shared_counts() if settings.serves_metrics else nullcontext() as counts_in:
+        app = create_app(settings, counts_in=counts_in)
+        _banner(settings)
+        Server(app, settings, counts_in).run()
 
 
 def _refuse_open_network(settings: Settings) -> None:

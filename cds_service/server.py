@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from cds_service.metrics.shared import process_ended
 from cds_service.settings import Settings
 
 _TIMEOUT_SECONDS = 60
@@ -17,9 +20,10 @@ _LONGEST_HEADER_BYTES = 32 * 1024
 class Server(BaseApplication):
     """gunicorn with our settings and nothing from a configuration file."""
 
-    def __init__(self, app: Flask, settings: Settings) -> None:
+    def __init__(self, app: Flask, settings: Settings, counts_in: Path | None = None) -> None:
         self._app = app
         self._settings = settings
+        self._counts_in = counts_in
         super().__init__()
 
     def load_config(self) -> None:
@@ -33,9 +37,15 @@ class Server(BaseApplication):
             "loglevel": "warning",
             "limit_request_field_size": _LONGEST_HEADER_BYTES,
         }
+        if self._counts_in is not None:
+            options["child_exit"] = partial(_forget, self._counts_in)
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
         """The WSGI application."""
         return self._app
+
+
+def _forget(counts_in: Path, _server: Any, worker: Any) -> None:
+    process_ended(counts_in, worker.pid)

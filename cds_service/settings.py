@@ -58,6 +58,9 @@ class Settings(BaseSettings):
         None,
         description="Token of `call` and `sandbox` for the FHIR server they are given; the service has no use for it.",
     )
+    metrics: Literal["off", "open"] | None = Field(
+        None, description="Who may read /metrics: nobody, or everybody who can reach it; unset: open in demo mode only."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
 
     @field_validator("public_url")
@@ -77,6 +80,11 @@ class Settings(BaseSettings):
             return self.public_url
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+    @property
+    def serves_metrics(self) -> bool:
+        """Whether /metrics is there."""
+        return self.demo if self.metrics is None else self.metrics == "open"
 
     @property
     def sqlite_path(self) -> Path | None:

@@ -18,14 +18,14 @@ from cds_service.web.openapi import document
 _KEPT: Final = "max-age=300"
 
 
-def blueprint(services: tuple[HookService, ...], parts: Parts, *, demo: bool) -> Blueprint:
+def blueprint(services: tuple[HookService, ...], parts: Parts, *, demo: bool, metrics: bool) -> Blueprint:
     """Both routes; what they answer is made when it is first asked for, and kept."""
     routes = Blueprint("docs", __name__, template_folder="templates")
     base = urlsplit(parts.public_url).path.rstrip("/")
 
     @cache
     def made() -> bytes:
-        return msgspec.json.encode(document(services, parts, demo=demo))
+        return msgspec.json.encode(document(services, parts, demo=demo, metrics=metrics))
 
     @cache
     def rendered() -> str:

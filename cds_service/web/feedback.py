@@ -16,6 +16,7 @@ from cds_service.protocol.feedback import FeedbackEntry, parse_feedback
 from cds_service.service import HookService
 from cds_service.store.base import FeedbackRecord, Store
 from cds_service.web.caller import client_id
+from cds_service.web.measuring import note_feedback
 from cds_service.web.services import read_body, require_json
 
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -41,6 +42,7 @@ def blueprint(
         received = now()
         store.keep_feedback(tuple(_record(entry, service_id, received, comments) for entry in entries))
         logger().info("feedback", service=service_id, entries=len(entries))
+        note_feedback(entry.outcome for entry in entries)
         return Response(b"{}", content_type="application/json")
 
     return routes

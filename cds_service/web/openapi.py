@@ -74,7 +74,7 @@ _CORS: Final = "Access-Control-Allow-Origin"
 _GRANTED: Final = (_CORS, "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age")
 
 
-def document(services: tuple[HookService, ...], parts: Parts, *, demo: bool) -> dict[str, Any]:
+def document(services: tuple[HookService, ...], parts: Parts, *, demo: bool, metrics: bool = False) -> dict[str, Any]:
     """The document as this process answers: with client authentication, or with the demo and without."""
     components: dict[str, Any] = {
         "schemas": _schemas(services, parts),
@@ -83,7 +83,7 @@ def document(services: tuple[HookService, ...], parts: Parts, *, demo: bool) -> 
     if not demo:
         token = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": _AUTHENTICATION}
         components["securitySchemes"] = {"client": token}
-    paths = _cds_hooks(services, parts, demo=demo) | openapi_paths.operations(demo=demo)
+    paths = _cds_hooks(services, parts, demo=demo) | openapi_paths.operations(demo=demo, metrics=metrics)
     paths |= openapi_paths.guideline(parts.knowledge)
     return {
         "openapi": "3.1.0",

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from cds_service.knowledge.model import Knowledge
+from cds_service.metrics.counts import CONTENT_TYPE
 from cds_service.service import HookService
 from cds_service.web.openapi_answers import HTML, answer, body, page, problem, refusals
 from cds_service.web.openapi_schemas import Schema, call_name, reference
@@ -43,7 +44,7 @@ def in_path(name: str, schema: Schema, example: str = "") -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema} | shown
 
 
-def operations(*, demo: bool) -> Paths:
+def operations(*, demo: bool, metrics: bool) -> Paths:
     """For operators, and for those who connect a client."""
     state: Schema = {
         "type": "object",
@@ -62,7 +63,8 @@ def operations(*, demo: bool) -> Paths:
     first = body(about) | ({HTML: {"schema": {"type": "string"}}} if demo else {})
     said = "Where to go; as HTML the order-entry page." if demo else "Where to go."
     document: Schema = {"type": "object", "required": ["openapi", "info", "paths"]}
-    return {
+    numbers = {"200": answer("In the text format of Prometheus.", {CONTENT_TYPE: {"schema": {"type": "string"}}})}
+    found = {
         "/": _get("Operation", "about", "What this is", {"200": answer(said, first)}),
         "/healthz": _get("Operation", "health", "Is it alive", {"200": answer("Yes.", body(_strings("status")))}),
         "/readyz": _get("Operation", "readiness", "Can it answer", ready),
@@ -71,6 +73,7 @@ def operations(*, demo: bool) -> Paths:
         ),
         "/docs": _get("Operation", "docs", "This document as a page", {"200": page("For people.")}),
     }
+    return found | ({"/metrics": _get("Operation", "metrics", "What is counted", numbers)} if metrics else {})
 
 
 def guideline(knowledge: Knowledge) -> Paths:

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from cds_service import errors
 from cds_service.domain.terms import FHIR_BASE
 from cds_service.observability import logger
+from cds_service.web.measuring import note_refusal
 
 STATUS: Final[dict[type[errors.PnetCdsError], HTTPStatus]] = {
     errors.PnetCdsError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -69,6 +70,7 @@ def outcome(status: HTTPStatus, slug: str, message: str) -> dict[str, Any]:
 
 
 def _answer(status: HTTPStatus, slug: str, message: str) -> Response:
+    note_refusal(slug)
     response = jsonify(outcome(status, slug, message))
     response.status_code = status
     return response
@@ -96,6 +98,7 @@ def refusal(error: errors.PnetCdsError) -> Response:
 def _unauthenticated(error: errors.Unauthenticated) -> Response:
     """The same for every reason, without a body (CH-137); the reason is in the log."""
     logger().warning("refused", slug=error.slug, status=int(HTTPStatus.UNAUTHORIZED), reason=error.reason)
+    note_refusal(error.slug)
     response = Response(status=HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
     del response.headers["Content-Type"]
     return response

@@ -20,6 +20,7 @@ from cds_service.protocol.response import Action
 from cds_service.service import HookService, no_actions
 from cds_service.store.base import CardRecord, ConsultRecord, Store, SuggestedOrder
 from cds_service.web.caller import client_id, current_caller
+from cds_service.web.measuring import note_answer
 
 _SPECIFICATION = "2.0.1"
 """The version of CDS Hooks that is implemented (CH-019)."""
@@ -60,6 +61,7 @@ def blueprint(
         elapsed = (time.perf_counter() - started) * 1000
         kept = _keep(store, _record(service, outcome, parts, now(), elapsed, pseudonym))
         _log(service, outcome, elapsed)
+        note_answer(service, outcome, kept=kept)
         return _json(msgspec.json.encode(outcome.body if kept else unrecorded(outcome.body)))
 
     return routes

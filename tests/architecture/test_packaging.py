@@ -178,6 +178,7 @@ def test_every_import_is_a_declared_dependency(wheel: Path) -> None:
         "jwt": "pyjwt[crypto]",
         "limits": "flask-limiter",
         "markupsafe": "flask",
+        "prometheus_client": "prometheus-client",
         "pydantic": "pydantic-settings",
         "pydantic_settings": "pydantic-settings",
         "werkzeug": "flask",

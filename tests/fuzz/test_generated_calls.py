@@ -67,7 +67,7 @@ def documented() -> Any:
             "operations": [{"include-path": f"/cds-services/{name}", "phases": held} for name, held in phases.items()],
         }
     )
-    return schemathesis.openapi.from_dict(document(SERVICES, parts, demo=True), config=config)
+    return schemathesis.openapi.from_dict(document(SERVICES, parts, demo=True, metrics=True), config=config)
 
 
 def is_right(case: schemathesis.Case[Any]) -> bool:

@@ -1,0 +1,1 @@
+"""Counts for Prometheus: how often what happened, never to whom. See ``counts.py`` and ``shared.py``."""
