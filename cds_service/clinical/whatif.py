@@ -15,7 +15,7 @@ from itertools import compress
 from typing import Any, Final, NamedTuple
 
 from cds_service.clinical import axes, readings
-from cds_service.clinical.assess import assess, with_fact
+from cds_service.clinical.assess import answer_with, with_fact
 from cds_service.clinical.conditions import evaluate
 from cds_service.clinical.followup import trigger
 from cds_service.clinical.imaging import OUT_OF_SCOPE
@@ -89,7 +89,7 @@ def would_change(facts: Facts, now: Assessment, knowledge: Knowledge) -> WhatIf:
     """
     known = axes.axes(knowledge, facts.primary_site)
     views = _views(facts, now, knowledge)
-    trials = _Trials(facts, tuple(order.order for order in now.orders), known)
+    told = _Told(facts, now, known, knowledge)
     found: list[tuple[WouldChange, ...]] = []
     unexamined: list[str] = []
     spent = 0
@@ -101,7 +101,7 @@ def would_change(facts: Facts, now: Assessment, knowledge: Knowledge) -> WhatIf:
             unexamined.append(axis.fact)
             continue
         spent += len(question.groups)
-        entries = _entries(question, trials, knowledge)
+        entries = _entries(question, told)
         if entries:
             found.append(entries)
     found.sort(key=lambda entries: _weight(entries, now))
@@ -121,11 +121,20 @@ def is_open(name: str, facts: Facts, known: axes.Axes, patient: Mapping[str, Any
 
 
 class _Question(NamedTuple):
-    """What to try for one fact: its values in groups of which one has to be tried, and which tables it can reach."""
+    """What to try for one fact: its values in groups of which one has to be tried, and whether orders are concerned."""
 
     axis: axes.Axis
     groups: list[list[axes.Value]]
-    reach: frozenset[int]
+    touches_orders: bool
+
+
+class _Told(NamedTuple):
+    """What the values are tried on: the facts, what is said of them now, and by which rules."""
+
+    facts: Facts
+    now: Assessment
+    known: axes.Axes
+    knowledge: Knowledge
 
 
 def _question(axis: axes.Axis, facts: Facts, views: _Views, known: axes.Axes, knowledge: Knowledge) -> _Question:
@@ -141,38 +150,27 @@ def _question(axis: axes.Axis, facts: Facts, views: _Views, known: axes.Axes, kn
         moved = readings.through_other_dates(axis.fact, facts, filter(views.show, dated))
         axis = axes.axis(FACTS[axis.fact], (*axis.columns, *moved), knowledge)
         live += [True for _ in moved]
-    return _Question(axis, axis.groups(live), axes.reach(compress(axis.columns, live)))
+    return _Question(axis, axis.groups(live), axes.touches_orders(compress(axis.columns, live)))
 
 
-class _Trials:
-    """Assesses with one fact set, with the tables alone that the fact can reach, and compares with the same tables."""
-
-    def __init__(self, facts: Facts, orders: tuple[Order, ...], known: axes.Axes) -> None:
-        self.known = known
-        self._facts = facts
-        self._orders = orders
-        self._now: dict[frozenset[int], Assessment] = {}
-
-    def changes(self, fact: str, value: object, reach: frozenset[int]) -> tuple[Change, ...]:
-        """What would be said otherwise; that a prompt for the fact falls silent is no news."""
-        part = self.known.parts[reach]
-        if reach not in self._now:
-            self._now[reach] = assess(self._facts, self._orders, part)
-        then = assess(with_fact(self._facts, fact, value), self._orders, part)
-        prompts = [rule.row.id for rule in self.known.prompts.get(fact, ())]
-        return tuple(change for change in differences(self._now[reach], then) if change.before not in prompts)
+def _changes(question: _Question, value: object, told: _Told) -> tuple[Change, ...]:
+    """What would be said otherwise; that a prompt for the fact falls silent is no news."""
+    fact = question.axis.fact
+    then = answer_with(with_fact(told.facts, fact, value), told.now, told.knowledge, orders=question.touches_orders)
+    prompts = [rule.row.id for rule in told.known.prompts.get(fact, ())]
+    return tuple(change for change in differences(told.now, then) if change.before not in prompts)
 
 
-def _entries(question: _Question, trials: _Trials, knowledge: Knowledge) -> tuple[WouldChange, ...]:
+def _entries(question: _Question, told: _Told) -> tuple[WouldChange, ...]:
     """One entry for each answer that knowing the fact could lead to, those that change most first."""
     axis = question.axis
     answers: dict[tuple[Change, ...], list[axes.Value]] = {}
     for alike in question.groups:
-        changes = trials.changes(axis.fact, alike[0].example, question.reach)
+        changes = _changes(question, alike[0].example, told)
         if changes:
             answers.setdefault(changes, []).extend(alike)
     entries = [
-        WouldChange(axis.fact, axis.together(values), values[0].example, level(changes, knowledge), changes)
+        WouldChange(axis.fact, axis.together(values), values[0].example, level(changes, told.knowledge), changes)
         for changes, values in answers.items()
     ]
     return tuple(sorted(entries, key=lambda entry: LEVELS.index(entry.level)))
