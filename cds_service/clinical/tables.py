@@ -92,6 +92,11 @@ def tables(knowledge: Knowledge) -> Tables:
     return _tables(SameKnowledge(knowledge))
 
 
+def forget() -> None:
+    """Throw away all that is remembered; for measurements."""
+    _tables.cache_clear()
+
+
 @lru_cache(maxsize=_KNOWLEDGES)
 def _tables(same: SameKnowledge) -> Tables:
     return Tables(same.knowledge)
