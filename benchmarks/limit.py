@@ -9,25 +9,25 @@ import msgspec
 from flask import Flask, Response, request
 
 
-class _Coding(msgspec.Struct):
+class _Coding(msgspec.Struct, gc=False):
     system: str = ""
     code: str = ""
 
 
-class _Concept(msgspec.Struct):
+class _Concept(msgspec.Struct, gc=False):
     coding: list[_Coding] = []
 
 
-class _Quantity(msgspec.Struct):
+class _Quantity(msgspec.Struct, gc=False):
     value: float | None = None
     unit: str = ""
 
 
-class _Reference(msgspec.Struct):
+class _Reference(msgspec.Struct, gc=False):
     reference: str = ""
 
 
-class _Resource(msgspec.Struct):
+class _Resource(msgspec.Struct, gc=False):
     resourceType: str = ""  # noqa: N815 - spelled as on the wire
     id: str = ""
     status: str = ""
@@ -37,22 +37,22 @@ class _Resource(msgspec.Struct):
     valueQuantity: _Quantity | None = None  # noqa: N815
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, gc=False):
     resource: _Resource
 
 
-class _Bundle(msgspec.Struct):
+class _Bundle(msgspec.Struct, gc=False):
     resourceType: str = ""  # noqa: N815
     id: str = ""
     entry: list[_Entry] = []
 
 
-class _Context(msgspec.Struct):
+class _Context(msgspec.Struct, gc=False):
     patientId: str  # noqa: N815
     draftOrders: _Bundle | None = None  # noqa: N815
 
 
-class _Call(msgspec.Struct):
+class _Call(msgspec.Struct, gc=False):
     hook: str
     hookInstance: str  # noqa: N815
     context: _Context

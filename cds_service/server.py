@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from flask import Flask
@@ -37,5 +38,7 @@ class Server(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """The WSGI application."""
+        """The WSGI application; what was loaded for it stays, so the collector need not look at it again."""
+        gc.collect()
+        gc.freeze()
         return self._app

@@ -170,24 +170,28 @@ def _damaged(holder: Mapping[str, Any], kinds: Container[str], path: str, depth:
     for name, value in holder.items():
         where = f"{path}.{name}" if path else name
         test = shape_of(kind, where)
-        if test is None or value in _NOTHING:
+        if test is None or (not value and value in _NOTHING):
             continue
-        if not (_positive(value) if name == "value" and path.rpartition(".")[2] in _QUANTITIES else test(value)):
+        if not test(value):
             yield where
         elif name == "contained":
             known = [item for item in objects(value) if text(item.get("resourceType")) in kinds]
             for item in known if depth < _DEEPEST else ():
                 yield from (f"contained.{member}" for member in damaged_members(item, kinds, depth + 1))
-        elif depth < _DEEPEST:
+        elif depth < _DEEPEST and isinstance(value, dict | list):
             for item in objects(value):
                 yield from _damaged(item, kinds, where, depth + 1, kind)
 
 
+@lru_cache(maxsize=4096)
 def shape_of(kind: str, path: str) -> Test | None:
     """What the member at a path of a resource must be; None where no reader looks, and for the narrative."""
     if path == "text":
         return None
-    return _HERE.get((kind, path)) or _SHAPES.get(path.rpartition(".")[2])
+    holder, _, name = path.rpartition(".")
+    if name == "value" and holder.rpartition(".")[2] in _QUANTITIES:
+        return _positive
+    return _HERE.get((kind, path)) or _SHAPES.get(name)
 
 
 def readable_code(concept: object, terminology: Terminology) -> bool:

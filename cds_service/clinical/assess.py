@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cds_service.clinical import imaging
-from cds_service.clinical.followup import NOT_EVALUATED, Timing, trigger
+from cds_service.clinical.followup import NOT_EVALUATED, Timing
 from cds_service.clinical.grading import GRADED_BY, Grading
 from cds_service.clinical.markers import eligibility, markers
 from cds_service.clinical.outcomes import Answer
@@ -66,7 +66,7 @@ def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Ass
     facts = with_defaults(facts)
     trail, asked = _Trail(facts), tables(knowledge)
     situation = patient_situation(facts, orders, knowledge)
-    situation["followup_trigger"] = trigger(situation, knowledge)
+    situation["followup_trigger"] = asked.trigger(situation)
     chosen = _chosen(situation, _intent(situation, orders), asked)
     _chose(chosen, knowledge, trail)
     situation["scenario"] = chosen.name
@@ -111,7 +111,7 @@ def answer_with(facts: Facts, now: Assessment, knowledge: Knowledge, *, orders: 
     facts = with_defaults(facts)
     asked, ordered = tables(knowledge), tuple(order.order for order in now.orders)
     situation = patient_situation(facts, ordered, knowledge)
-    situation["followup_trigger"] = trigger(situation, knowledge)
+    situation["followup_trigger"] = asked.trigger(situation)
     scenario = situation["scenario"] = _chosen(situation, _intent(situation, ordered), asked).name
     in_scope = scenario != imaging.OUT_OF_SCOPE
     graded = _grade(situation, in_scope, asked)

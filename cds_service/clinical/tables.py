@@ -77,6 +77,10 @@ class Tables:
                 *(name for rule in knowledge.followup for name in rule.row.missing),
             },
         )
+        self.trigger = Remembered(
+            lambda situation: followup.trigger(situation, knowledge),
+            _tested(() if knowledge.triggers is None else (knowledge.triggers,)),
+        )
         self.staging_warnings = _rows(knowledge.staging_warnings)
         self.overlay = _rows(knowledge.overlay)
         self.advice = _rows(tuple(rule for rule in knowledge.advice if not rule.about_order))
