@@ -20,8 +20,10 @@ from hooks import order_sign
 PORTS: Final = (18_091, 18_092)
 ROUNDS: Final = 10
 WARM_UP: Final = 30
-PATIENTS: Final = {50: 600, 500: 150, 5000: 30}
+PATIENTS: Final = {50: 400, 500: 100, 5000: 20}
 """How many patients each kind of call is about; at 50 Observations more than the service remembers."""
+_FIRST: Final = {50: 0, 500: 2000, 5000: 3000}
+"""Numbers of the first patients, so that no size is about the patients of another one."""
 
 
 def main() -> None:
@@ -46,12 +48,14 @@ def main() -> None:
 def _rows(targets: tuple[Target, Target], today: date) -> Iterator[Row]:
     """Every kind of call, measured on both servers."""
     for size, count in PATIENTS.items():
-        warm_up = list(calls(STORY, size, order_sign.SERVICE, min(WARM_UP, count), today, first=count))
+        warm_up = list(calls(STORY, size, order_sign.SERVICE, min(WARM_UP, count), today, first=_FIRST[size] + count))
         measure(targets, warm_up, 1)
         for kind in (STORY, WITHOUT, *((MIXED,) if size == min(PATIENTS) else ())):
-            posted = list(calls(kind, size, order_sign.SERVICE, count, today))
+            posted = list(calls(kind, size, order_sign.SERVICE, count, today, first=_FIRST[size]))
             yield _row(kind, size, order_sign.SERVICE.id, posted, targets)
-        hooks = [list(calls(STORY, size, service, count, today, first=2 * count)) for service in SERVICES]
+        hooks = [
+            list(calls(STORY, size, service, count, today, first=_FIRST[size] + 2 * count)) for service in SERVICES
+        ]
         yield _row(
             STORY, size, "three hooks in a row", [call for each in zip(*hooks, strict=True) for call in each], targets
         )

@@ -28,7 +28,7 @@ _HARMLESS: Final = frozenset(
     {"itl-patient", "itl-enc", "itl-htn", "itl-stone", "itl-glu", "itl-weight", "itl-amlodipine"}
 )
 _KI67: Final = "29593-1"
-_DAYS_APART: Final = 3
+_RECENT_DAYS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def calls(kind: str, size: int, service: HookService, count: int, today: date, f
     slugs = cycle([patient.slug for patient in synthetic_patients()] if kind == MIXED else [STORY])
     for number, slug in zip(range(first, first + count), slugs, strict=False):
         chart = _chart(slug, size, without=kind == WITHOUT)
-        moved = moved_to(chart, LAST.date(), today - timedelta(days=1 + _DAYS_APART * number))
+        moved = moved_to(chart, LAST.date(), today - timedelta(days=1 + number % _RECENT_DAYS))
         request = hook_request(_person(moved, number), service.hook, prefetch_templates(service), str(UUID(int=number)))
         prefix = f'"{_patient(moved).partition("-")[0]}-'.encode()
         reference = b"/" + prefix[1:]

@@ -19,7 +19,7 @@ import msgspec
 
 from benchmarks.charts import SIZES, STORY, Call, calls
 from cds_service import pipeline
-from cds_service.clinical import tables
+from cds_service.clinical import tables, whatif
 from cds_service.knowledge import load_knowledge
 from cds_service.pipeline import Parts, answer
 from cds_service.service import HookService
@@ -92,7 +92,7 @@ def _store(folder: Path) -> SqlStore:
 
 def _stages(size: int, today: date, store: SqlStore, *, forget: bool) -> dict[str, float]:
     parts = Parts(load_knowledge(), load_terminology(), lambda: today, lambda: str(uuid4()))
-    posted = list(calls(STORY, size, order_sign.SERVICE, _PATIENTS[size] + _WARM_UP, today))
+    posted = list(calls(STORY, size, order_sign.SERVICE, _PATIENTS[size] + _WARM_UP, today, first=size))
     for call in posted[:_WARM_UP]:
         answer(order_sign.SERVICE, call.body, parts)
     clock = _Clock()
@@ -103,6 +103,7 @@ def _stages(size: int, today: date, store: SqlStore, *, forget: bool) -> dict[st
         for call in posted[_WARM_UP:]:
             if forget:
                 tables.forget()
+                whatif.forget()
             _one(call, service, parts, store, clock)
     per_call = {name: spent / _PATIENTS[size] for name, spent in clock.spent.items()}
     return {name: per_call.get(name, sum(per_call.values())) for name in STAGES}

@@ -11,6 +11,8 @@ The work is bounded by a number of assessments, not by time, so the same request
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import compress
 from typing import Any, Final, NamedTuple
 
@@ -29,11 +31,14 @@ from cds_service.clinical.situation import (
 from cds_service.domain.facts import FACTS, Facts
 from cds_service.domain.findings import Assessment, Change, Order, WhatIf, WouldChange
 from cds_service.domain.terms import LEVELS, NOT_RATED
-from cds_service.knowledge.model import Condition, Knowledge, UnitRow
+from cds_service.knowledge.model import Condition, Knowledge, SameKnowledge, UnitRow
 
 MOST_EVALUATIONS: Final = 64
 """Most values tried in one call: some 20 ms at most. Nearly every chart needs fewer; beyond it the facts on which least
 hangs are left unexamined, and named."""
+
+_REMEMBERED: Final = 256
+"""Lists held in memory; what is held names no patient."""
 
 NOT_ASKED: Final = frozenset(
     {"days_since_same_procedure", "stated_grade", "recorded_t", "recorded_stage", "recorded_edition"}
@@ -87,6 +92,26 @@ def would_change(facts: Facts, now: Assessment, knowledge: Knowledge) -> WhatIf:
         now: their assessment.
         knowledge: the knowledge it was made with.
     """
+    orders = tuple(order.order for order in now.orders)
+    return _remembered(_Case(facts, orders, now.missing, SameKnowledge(knowledge), MOST_EVALUATIONS, now))
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What decides the list: the same facts, orders and knowledge have the same one, so ``now`` is not compared."""
+
+    facts: Facts
+    orders: tuple[Order, ...]
+    missing: tuple[str, ...]
+    same: SameKnowledge
+    budget: int
+    now: Assessment = field(compare=False)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _remembered(case: _Case) -> WhatIf:
+    """An EHR asks about one patient several times in a row: patient-view, order-select, order-sign."""
+    facts, now, knowledge = case.facts, case.now, case.same.knowledge
     known = axes.axes(knowledge, facts.primary_site)
     views = _views(facts, now, knowledge)
     told = _Told(facts, now, known, knowledge)
@@ -97,7 +122,7 @@ def would_change(facts: Facts, now: Assessment, knowledge: Knowledge) -> WhatIf:
         if not is_open(axis.fact, facts, known, views.patient):
             continue
         question = _question(axis, facts, views, known, knowledge)
-        if spent + len(question.groups) > MOST_EVALUATIONS:
+        if spent + len(question.groups) > case.budget:
             unexamined.append(axis.fact)
             continue
         spent += len(question.groups)
@@ -230,3 +255,8 @@ def _gates(facts: Facts, now: Assessment, knowledge: Knowledge) -> Iterator[str]
         "SAF-16" in order.warnings for order in now.orders
     ):
         yield readings.EARLY
+
+
+def forget() -> None:
+    """Throw away all lists that are remembered; for measurements."""
+    _remembered.cache_clear()

@@ -50,7 +50,7 @@ class State(StrEnum):
     ERROR = "error"
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, gc=False):  # thousands per call, and none in a cycle
     resource: msgspec.Raw = _NOTHING
 
 
@@ -67,13 +67,13 @@ class _Link(msgspec.Struct):
     link: Any = None
 
 
-class _Peek(msgspec.Struct):
+class _Peek(msgspec.Struct, gc=False):
     resourceType: Any = None  # noqa: N815
     code: msgspec.Raw = _NOTHING
     meta: msgspec.Raw = _NOTHING
 
 
-class _PeekedEntry(msgspec.Struct):
+class _PeekedEntry(msgspec.Struct, gc=False):
     resource: _Peek | None = None
 
 
@@ -250,7 +250,9 @@ class _Value:
 
         All are looked at in one go; if that cannot be, because one is damaged, each is looked at by itself.
         """
-        if self.asked.resource_type not in self.wanted:
+        kind = self.asked.resource_type
+        wanted = self.wanted.get(kind)
+        if wanted is None:
             return entries
         try:
             peeked = _PEEKED.decode(raw).entry or ()
@@ -259,17 +261,15 @@ class _Value:
         found = [
             entry
             for entry, peek in zip(entries, peeked, strict=True)
-            if peek.resource is None or not self._means_nothing(peek.resource)
+            if (resource := peek.resource) is None
+            or resource.resourceType != kind
+            or wanted(bytes(resource.code))
+            or _is_cut(resource.meta)
         ]
         if len(found) < len(entries):
-            self.kinds.add(self.asked.resource_type)
+            self.kinds.add(kind)
             self.received.unread += len(entries) - len(found)
         return found
-
-    def _means_nothing(self, peek: _Peek) -> bool:
-        """Whether the resource is of the type asked for, whole, and of a code that means nothing here."""
-        kind = self.asked.resource_type
-        return peek.resourceType == kind and not _is_cut(peek.meta) and not self.wanted[kind](bytes(peek.code))
 
     def _is_about_something_else(self) -> bool:
         """Whether resources came, but none of the type asked for: then nothing was said about that type."""

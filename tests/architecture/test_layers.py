@@ -108,6 +108,7 @@ NUMBERS: Final = {
     (32, "tables.py"): "knowledges whose tables are held in memory",
     (1024, "tables.py"): "situations that each table remembers, a bound on memory",
     (64, "whatif.py"): "most values tried in one call, a bound on work",
+    (256, "whatif.py"): "lists held in memory",
     (24, "contradictions.py"): "most alternatives looked at in one call, a bound on work",
 }
 """Numbers that may stand in clinical code, with the reason; every other one belongs to a row."""
