@@ -11,6 +11,9 @@ from gunicorn.app.base import BaseApplication
 from cds_service.settings import Settings
 
 _TIMEOUT_SECONDS = 60
+_COLLECT_AFTER = (100_000, 20, 100)
+"""Objects before the collector looks, and how often it looks further: a call about a large chart makes thousands, none
+of them in a cycle, and each look costs that call milliseconds."""
 _LONGEST_HEADER_BYTES = 32 * 1024
 """Longer than any token that is accepted, so that one that is too long gets the answer every refused token gets."""
 
@@ -41,4 +44,5 @@ class Server(BaseApplication):
         """The WSGI application; what was loaded for it stays, so the collector need not look at it again."""
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*_COLLECT_AFTER)
         return self._app
