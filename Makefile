@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 FUZZ_STAMP := $(VENV)/.installed-fuzz
 
-.PHONY: run test check lint types cases fuzz snapshots build clean
+.PHONY: run test check lint types cases fuzz bench snapshots build clean
 
 run: $(STAMP)
 	$(BIN)/pnet-cds serve --demo
@@ -37,6 +37,11 @@ FUZZ_SECONDS ?= 120
 fuzz: $(FUZZ_STAMP)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -q tests/fuzz
 	$(BIN)/python -m tests.fuzz.harness --seconds $(FUZZ_SECONDS)
+
+# Speed beside a bare server, a few minutes; BENCH=--keep adds the run to benchmarks/history.jsonl.
+BENCH ?=
+bench: $(DEV_STAMP)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 # What HAPI's validator (Java, Maven) makes of the differentials of the profiles; after every change of one.
 snapshots: $(DEV_STAMP)

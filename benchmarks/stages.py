@@ -70,17 +70,24 @@ class _Clock:
         return measured
 
 
-def measure(today: date, sizes: tuple[int, ...] = SIZES) -> dict[str, dict[str, float]]:
+def measure(today: date, sizes: tuple[int, ...] = SIZES, patients: int = 0) -> dict[str, dict[str, float]]:
     """Milliseconds per order-sign call by stage, for each size; each call is about another patient.
 
-    The last column is that of the smallest size with all that tables remember thrown away before each call.
+    The last column is that of the smallest size with all that is remembered thrown away before each call.
+
+    Args:
+        today: the day of the calls.
+        sizes: Observations added to the charts.
+        patients: how many patients; 0 for as many as give steady figures.
     """
     found: dict[str, dict[str, float]] = {}
     with TemporaryDirectory() as folder:
         store = _store(Path(folder))
         for size in sizes:
-            found[str(size)] = _stages(size, today, store, forget=False)
-        found[f"{sizes[0]}, nothing remembered"] = _stages(sizes[0], today, store, forget=True)
+            found[str(size)] = _stages(size, today, store, patients or _PATIENTS[size], forget=False)
+        found[f"{sizes[0]}, nothing remembered"] = _stages(
+            sizes[0], today, store, patients or _PATIENTS[sizes[0]], forget=True
+        )
     return found
 
 
@@ -90,9 +97,9 @@ def _store(folder: Path) -> SqlStore:
     return SqlStore(engine)
 
 
-def _stages(size: int, today: date, store: SqlStore, *, forget: bool) -> dict[str, float]:
+def _stages(size: int, today: date, store: SqlStore, patients: int, *, forget: bool) -> dict[str, float]:
     parts = Parts(load_knowledge(), load_terminology(), lambda: today, lambda: str(uuid4()))
-    posted = list(calls(STORY, size, order_sign.SERVICE, _PATIENTS[size] + _WARM_UP, today, first=size))
+    posted = list(calls(STORY, size, order_sign.SERVICE, patients + _WARM_UP, today, first=size))
     for call in posted[:_WARM_UP]:
         answer(order_sign.SERVICE, call.body, parts)
     clock = _Clock()
@@ -105,7 +112,7 @@ def _stages(size: int, today: date, store: SqlStore, *, forget: bool) -> dict[st
                 tables.forget()
                 whatif.forget()
             _one(call, service, parts, store, clock)
-    per_call = {name: spent / _PATIENTS[size] for name, spent in clock.spent.items()}
+    per_call = {name: spent / patients for name, spent in clock.spent.items()}
     return {name: per_call.get(name, sum(per_call.values())) for name in STAGES}
 
 
