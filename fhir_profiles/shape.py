@@ -27,6 +27,9 @@ _CODES: Final = {
 }
 """Form of a code of each system; what has another form is no code of it."""
 
+_NESTED: Final = (dict, list)
+_NESTED_OR_TEXT: Final = (dict, str)
+
 Test = Callable[[Any], bool]
 
 
@@ -59,11 +62,11 @@ def _words(value: Any) -> bool:
 
 
 def _coded(value: Any) -> bool:
-    return isinstance(value, str | dict) and (isinstance(value, dict) or _text(value))
+    return isinstance(value, _NESTED_OR_TEXT) and (isinstance(value, dict) or _text(value))
 
 
 def _plain(value: Any) -> bool:
-    return not isinstance(value, dict | list) and (not isinstance(value, str) or _text(value))
+    return not isinstance(value, _NESTED) and (not isinstance(value, str) or _text(value))
 
 
 def _positive(value: Any) -> bool:
@@ -176,7 +179,7 @@ def _look(holder: Mapping[str, Any], kind: str, kinds: Container[str], path: str
             continue
         if not known.test(value):
             found.append(known.path)
-        elif depth < _DEEPEST and isinstance(value, dict | list):
+        elif depth < _DEEPEST and isinstance(value, _NESTED):
             for item in value if isinstance(value, list) else (value,):
                 if not isinstance(item, dict):
                     continue
