@@ -115,7 +115,8 @@ def _rows(rules: tuple[Rule[R], ...]) -> Remembered[tuple[Told[R], ...]]:
     """The rows that are not false, in the order of the table."""
 
     def told(situation: Mapping[str, Any]) -> tuple[Told[R], ...]:
-        outcomes = ((rule.row, evaluate(rule.condition, situation)) for rule in rules)
+        seen = dict(situation)  # all that the conditions test, so nothing needs to watch over it
+        outcomes = ((rule.row, evaluate(rule.condition, seen)) for rule in rules)
         return tuple(Told(row, bool(o.value), o.lacking) for row, o in outcomes if o.value is not False)
 
     return Remembered(told, _tested(rules))
