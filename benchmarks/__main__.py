@@ -20,7 +20,7 @@ from hooks import order_sign
 PORTS: Final = (18_091, 18_092)
 ROUNDS: Final = 10
 WARM_UP: Final = 30
-PATIENTS: Final = {50: 400, 500: 100, 5000: 20}
+PATIENTS: Final = {50: 300, 500: 80, 5000: 16}
 """How many patients each kind of call is about; at 50 Observations more than the service remembers."""
 _FIRST: Final = {50: 0, 500: 2000, 5000: 3000}
 """Numbers of the first patients, so that no size is about the patients of another one."""
@@ -59,7 +59,8 @@ def _rows(targets: tuple[Target, Target], today: date) -> Iterator[Row]:
         yield _row(
             STORY, size, "three hooks in a row", [call for each in zip(*hooks, strict=True) for call in each], targets
         )
-        for service, posted in zip(SERVICES[:2], hooks, strict=False):
+        for number, service in enumerate(SERVICES[:2], start=3):
+            posted = list(calls(STORY, size, service, count, today, first=_FIRST[size] + number * count))
             yield _row(STORY, size, service.id, posted, targets)
 
 
