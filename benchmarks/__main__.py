@@ -51,7 +51,8 @@ def _rows(targets: tuple[Target, Target], today: date) -> Iterator[Row]:
         warm_up = list(calls(STORY, size, order_sign.SERVICE, min(WARM_UP, count), today, first=_FIRST[size] + count))
         measure(targets, warm_up, 1)
         for kind in (STORY, WITHOUT, *((MIXED,) if size == min(PATIENTS) else ())):
-            posted = list(calls(kind, size, order_sign.SERVICE, count, today, first=_FIRST[size]))
+            first = _FIRST[size] + (5 * count if kind == MIXED else 0)
+            posted = list(calls(kind, size, order_sign.SERVICE, count, today, first=first))
             yield _row(kind, size, order_sign.SERVICE.id, posted, targets)
         hooks = [
             list(calls(STORY, size, service, count, today, first=_FIRST[size] + 2 * count)) for service in SERVICES

@@ -123,5 +123,5 @@ def _rows(rules: tuple[Rule[R], ...]) -> Remembered[tuple[Told[R], ...]]:
 
 
 def _facts(situation: Mapping[str, Any]) -> Facts:
-    """The facts among the names of a situation; the others are not read."""
+    """The facts among the names of a situation; a function that is handed these must not read others."""
     return Facts(**{name: value for name, value in situation.items() if name in FACTS})
