@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 FUZZ_STAMP := $(VENV)/.installed-fuzz
 
-.PHONY: run test check lint types cases docs fuzz snapshots build clean
+.PHONY: run test check lint types cases docs fuzz bench snapshots build clean
 
 run: $(STAMP)
 	$(BIN)/pnet-cds serve --demo
@@ -41,6 +41,11 @@ fuzz: $(FUZZ_STAMP)
 # The documentation as a site, in build/docs; a warning is an error.
 docs: $(DEV_STAMP)
 	$(BIN)/sphinx-build -W --keep-going -q docs build/docs
+
+# Speed beside a bare server, a few minutes; BENCH=--keep adds the run to benchmarks/history.jsonl.
+BENCH ?=
+bench: $(DEV_STAMP)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 # What HAPI's validator (Java, Maven) makes of the differentials of the profiles; after every change of one.
 snapshots: $(DEV_STAMP)

@@ -17,6 +17,7 @@ ASSESSMENT: Final = "org.pnet-cds.assessment"
 """Member of the response's extension that holds the assessment object."""
 
 _ACTIONS: Final = "systemActions"
+_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def without_empty(value: Any) -> Any:
     """The same JSON without null, empty strings, lists and objects, at any level (CH-005)."""
     if isinstance(value, dict):
         pruned = {name: without_empty(item) for name, item in value.items()}
-        return {name: item for name, item in pruned.items() if item not in (None, "", [], {})}
+        return {name: item for name, item in pruned.items() if item or item not in _EMPTY}
     if isinstance(value, list):
-        return [item for item in map(without_empty, value) if item not in (None, "", [], {})]
+        return [item for item in map(without_empty, value) if item or item not in _EMPTY]
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from cds_service.metrics.shared import process_ended
 from cds_service.settings import Settings
 
 _TIMEOUT_SECONDS = 60
+_COLLECT_AFTER = (100_000, 20, 100)
+"""Objects before the collector looks, and how often it looks further: a call about a large chart makes thousands, none
+of them in a cycle, and each look costs that call milliseconds."""
 _LONGEST_HEADER_BYTES = 32 * 1024
 """Longer than any token that is accepted, so that one that is too long gets the answer every refused token gets."""
 
@@ -43,7 +47,10 @@ class Server(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """The WSGI application."""
+        """The WSGI application; what was loaded for it stays, so the collector need not look at it again."""
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_COLLECT_AFTER)
         return self._app
 
 

@@ -37,7 +37,7 @@ def parse(value: object) -> When | None:
     try:
         first = date(year, 1 if month is None else month, 1 if day is None else day)
         end = 12 if month is None else month
-        last = date(year, end, monthrange(year, end)[1] if day is None else day)
+        last = first if day is not None else date(year, end, monthrange(year, end)[1])
     except ValueError:
         return None
     return When(first, last, found.group(0)[:10] if day else found.group(0).split("T")[0])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from fhir_profiles.reading import Negation, label_in, labels, normal_text, says
 
@@ -17,6 +18,8 @@ _SENTENCE = re.compile(r"[;\n!?]|\.(?=\s|$)")
 _CLAUSE = re.compile(r"[,()\[\]]|\s[-–—]\s")
 _ALTERNATIVES = frozenset({"or", "nor"})
 _BREAK = " ; "
+_LONGEST_KEPT = 256
+"""Longest text that is remembered: what a client sends must not fill the memory."""
 
 
 @dataclass(slots=True)
@@ -67,6 +70,16 @@ class _Clause:
 
 def affirmed(written: str) -> str:
     """The text in normal form without what it denies or says of another person."""
+    return _remembered(written) if len(written) <= _LONGEST_KEPT else _affirmed(written)
+
+
+@lru_cache(maxsize=1024)
+def _remembered(written: str) -> str:
+    """One text is asked about for tumours, symptoms and sites in turn, and names of conditions repeat."""
+    return _affirmed(written)
+
+
+def _affirmed(written: str) -> str:
     return _BREAK.join(kept for sentence in _SENTENCE.split(written) if (kept := _sentence(sentence)))
 
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -22,6 +22,8 @@ Resource = Mapping[str, Any]
 
 _DATES = ("effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
 _WORDS = re.compile(r"[a-z0-9]+")
+_LONGEST_KEPT = 256
+"""Longest reference that is remembered: what a client sends must not fill the memory."""
 
 
 class Coding(NamedTuple):
@@ -101,6 +103,16 @@ def source(resource: Resource) -> str:
 def reference_id(reference: object, kind: str) -> str | None:
     """Id in a reference to a resource of that kind, relative or absolute; None when it points elsewhere."""
     value = text(member(reference, "reference"))
+    return _remembered_id(value, kind) if len(value) <= _LONGEST_KEPT else _id_in(value, kind)
+
+
+@lru_cache(maxsize=1024)
+def _remembered_id(value: str, kind: str) -> str | None:
+    """All of a chart refers to one patient."""
+    return _id_in(value, kind)
+
+
+def _id_in(value: str, kind: str) -> str | None:
     found = re.search(rf"(?:^|/){kind}/([^/|#?]+)(?:/_history/[^/]+)?$", value)
     return unquote(found.group(1)) if found else None
 

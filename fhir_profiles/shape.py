@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cds_service.protocol.surrogates import UNREADABLE
 from fhir_profiles import dates
@@ -26,6 +26,9 @@ _CODES: Final = {
     "rxnorm": re.compile(r"\d+"),
 }
 """Form of a code of each system; what has another form is no code of it."""
+
+_NESTED: Final = (dict, list)
+_NESTED_OR_TEXT: Final = (dict, str)
 
 Test = Callable[[Any], bool]
 
@@ -59,11 +62,11 @@ def _words(value: Any) -> bool:
 
 
 def _coded(value: Any) -> bool:
-    return isinstance(value, str | dict) and (isinstance(value, dict) or _text(value))
+    return isinstance(value, _NESTED_OR_TEXT) and (isinstance(value, dict) or _text(value))
 
 
 def _plain(value: Any) -> bool:
-    return not isinstance(value, dict | list) and (not isinstance(value, str) or _text(value))
+    return not isinstance(value, _NESTED) and (not isinstance(value, str) or _text(value))
 
 
 def _positive(value: Any) -> bool:
@@ -162,32 +165,51 @@ _DEEPEST: Final = 6
 
 def damaged_members(resource: Resource, kinds: Container[str], depth: int = 0) -> Iterator[str]:
     """Paths of the members that are not of their shape; contained resources count if they are of one of the kinds."""
-    yield from _damaged(resource, kinds, "", depth)
+    found: list[str] = []
+    _look(resource, text(resource.get("resourceType")), kinds, "", depth, found)
+    return iter(found)
 
 
-def _damaged(holder: Mapping[str, Any], kinds: Container[str], path: str, depth: int, kind: str = "") -> Iterator[str]:
-    kind = kind or text(holder.get("resourceType"))
+def _look(holder: Mapping[str, Any], kind: str, kinds: Container[str], path: str, depth: int, found: list[str]) -> None:
+    """Add the paths of the damaged members of an object and of what it holds."""
+    level = _level(kind or text(holder.get("resourceType")), path)
     for name, value in holder.items():
-        where = f"{path}.{name}" if path else name
-        test = shape_of(kind, where)
-        if test is None or value in _NOTHING:
+        known = level.get(name)
+        if known is None or (not value and value in _NOTHING):
             continue
-        if not (_positive(value) if name == "value" and path.rpartition(".")[2] in _QUANTITIES else test(value)):
-            yield where
-        elif name == "contained":
-            known = [item for item in objects(value) if text(item.get("resourceType")) in kinds]
-            for item in known if depth < _DEEPEST else ():
-                yield from (f"contained.{member}" for member in damaged_members(item, kinds, depth + 1))
-        elif depth < _DEEPEST:
-            for item in objects(value):
-                yield from _damaged(item, kinds, where, depth + 1, kind)
+        if not known.test(value):
+            found.append(known.path)
+        elif depth < _DEEPEST and isinstance(value, _NESTED):
+            for item in value if isinstance(value, list) else (value,):
+                if not isinstance(item, dict):
+                    continue
+                if name != "contained":
+                    _look(item, kind, kinds, known.path, depth + 1, found)
+                elif text(item.get("resourceType")) in kinds:
+                    found += (f"contained.{member}" for member in damaged_members(item, kinds, depth + 1))
+
+
+class _Member(NamedTuple):
+    path: str
+    test: Test
+
+
+@lru_cache(maxsize=1024)
+def _level(kind: str, path: str) -> Mapping[str, _Member]:
+    """The members at a path of a resource that are of one shape."""
+    below = {name: f"{path}.{name}" if path else name for name in _SHAPES}
+    shapes = {name: shape_of(kind, where) for name, where in below.items()}
+    return {name: _Member(below[name], test) for name, test in shapes.items() if test is not None}
 
 
 def shape_of(kind: str, path: str) -> Test | None:
     """What the member at a path of a resource must be; None where no reader looks, and for the narrative."""
     if path == "text":
         return None
-    return _HERE.get((kind, path)) or _SHAPES.get(path.rpartition(".")[2])
+    holder, _, name = path.rpartition(".")
+    if name == "value" and holder.rpartition(".")[2] in _QUANTITIES:
+        return _positive
+    return _HERE.get((kind, path)) or _SHAPES.get(name)
 
 
 def readable_code(concept: object, terminology: Terminology) -> bool:

@@ -7,14 +7,15 @@ here reads a clock or a resource; facts and orders come in, findings go out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 from cds_service.clinical import imaging
-from cds_service.clinical.conditions import FALSE, evaluate
-from cds_service.clinical.followup import NOT_EVALUATED, Timing, timing, trigger
-from cds_service.clinical.grading import GRADED_BY, Grading, grading
+from cds_service.clinical.followup import NOT_EVALUATED, Timing
+from cds_service.clinical.grading import GRADED_BY, Grading
 from cds_service.clinical.markers import eligibility, markers
+from cds_service.clinical.outcomes import Answer
 from cds_service.clinical.situation import (
     NOT_TRUE_UNLESS_RECORDED,
     SIGNAL_NEEDS,
@@ -22,11 +23,12 @@ from cds_service.clinical.situation import (
     patient_situation,
     with_defaults,
 )
-from cds_service.clinical.staging import Staging, is_carcinoma, staging
+from cds_service.clinical.staging import Staging, is_carcinoma
+from cds_service.clinical.tables import Remembered, Tables, Told, tables
 from cds_service.domain.facts import FACTS, Facts
 from cds_service.domain.findings import Assessment, Followup, Grade, Order, OrderAssessment, RatedStudy, SafetyFinding
 from cds_service.domain.terms import CRITICAL, NOT_RATED, RATINGS, SEVERITIES
-from cds_service.knowledge.model import Knowledge, Row, Rule, SafetyRow
+from cds_service.knowledge.model import Knowledge, Row, SafetyRow
 
 _PITFALL = "PIT-"
 
@@ -62,19 +64,20 @@ class _Trail:
 def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Assessment:
     """Everything the rules have to say about this patient and these orders."""
     facts = with_defaults(facts)
-    trail = _Trail(facts)
+    trail, asked = _Trail(facts), tables(knowledge)
     situation = patient_situation(facts, orders, knowledge)
-    situation["followup_trigger"] = trigger(situation, knowledge)
-    first_intent = orders[0].intent if orders else None
-    chosen = _scenario(situation, first_intent or situation["order_intent"], knowledge, trail)
+    situation["followup_trigger"] = asked.trigger(situation)
+    chosen = _chosen(situation, _intent(situation, orders), asked)
+    _chose(chosen, knowledge, trail)
     situation["scenario"] = chosen.name
     in_scope = chosen.name != imaging.OUT_OF_SCOPE
-    graded = _grade(facts, situation, in_scope, knowledge, trail)
-    staged = _stage(facts, situation, in_scope, knowledge, trail)
-    timed = _timing(situation, in_scope, knowledge, trail)
-    warnings = [*graded.warnings, *_fired(knowledge.staging_warnings, situation, trail, in_scope)]
-    overlay = _fired(knowledge.overlay, situation, trail, in_scope)
-    advice = _fired(_about(knowledge.advice, orders=False), situation, trail, in_scope)
+    graded = _grade(situation, in_scope, asked)
+    staged = _stage(situation, in_scope, asked)
+    timed = _timing(situation, in_scope, asked)
+    _worked_out(graded, staged, timed, trail)
+    warnings = [*graded.warnings, *_fired(asked.staging_warnings, situation, trail, in_scope)]
+    overlay = _fired(asked.overlay, situation, trail, in_scope)
+    advice = _fired(asked.advice, situation, trail, in_scope)
     assessed = tuple(_order(order, situation, timed, knowledge, trail) for order in orders)
     _limits(facts, situation, chosen.name, assessed, trail)
     everything = [*advice, *(rule for order in assessed for rule in order.advice)]
@@ -89,7 +92,7 @@ def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Ass
         tnm=staged.tnm,
         tnm_primary_system=staged.primary_system,
         orders=assessed,
-        auc="appropriate" if overlay else NOT_RATED,
+        auc=_auc(overlay),
         warnings=_unique([*warnings, *(r for r in everything if r.startswith(_PITFALL)), *order_warnings]),
         advice=_unique([rule for rule in everything if not rule.startswith(_PITFALL)]),
         missing=tuple(trail.missing),
@@ -101,6 +104,22 @@ def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Ass
         nearly={rule: tuple(names) for rule, names in trail.nearly.items()},
         applied={rule: tuple(rows) for rule, rows in trail.applied.items()},
     )
+
+
+def answer_with(facts: Facts, now: Assessment, knowledge: Knowledge, *, orders: bool) -> Answer:
+    """What is compared of an assessment, with other facts; unless they can touch the orders, these are as they are."""
+    facts = with_defaults(facts)
+    asked, ordered = tables(knowledge), tuple(order.order for order in now.orders)
+    situation = patient_situation(facts, ordered, knowledge)
+    situation["followup_trigger"] = asked.trigger(situation)
+    scenario = situation["scenario"] = _chosen(situation, _intent(situation, ordered), asked).name
+    in_scope = scenario != imaging.OUT_OF_SCOPE
+    graded = _grade(situation, in_scope, asked)
+    staged = _stage(situation, in_scope, asked)
+    timed = _timing(situation, in_scope, asked)
+    overlay = in_scope and any(told.true for told in asked.overlay(situation))
+    judged = tuple(_judged(order, situation, timed, knowledge) for order in ordered) if orders else now.orders
+    return Answer(scenario, judged, graded.grade, staged.tnm, staged.primary_system, timed.followup, _auc(overlay))
 
 
 def _unique(rules: Iterable[str]) -> tuple[str, ...]:
@@ -127,77 +146,84 @@ def readings(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> t
 
 
 def _reading(seen: dict[str, Any], knowledge: Knowledge) -> Reading:
-    seen["scenario"] = _chosen(seen, seen["order_intent"], knowledge).name
-    fired = (rule.row.id for rule in knowledge.overlay if evaluate(rule.condition, seen).value)
-    return Reading(seen["scenario"], next(fired, ""))
+    asked = tables(knowledge)
+    seen["scenario"] = _chosen(seen, seen["order_intent"], asked).name
+    return Reading(seen["scenario"], next((told.row.id for told in asked.overlay(seen) if told.true), ""))
 
 
-def _chosen(situation: Mapping[str, Any], intent: str, knowledge: Knowledge) -> imaging.Scenario:
+def _intent(situation: Mapping[str, Any], orders: tuple[Order, ...]) -> str:
+    """What the imaging is for, as far as it decides the scenario of the patient."""
+    return (orders[0].intent if orders else None) or str(situation["order_intent"])
+
+
+def _chosen(situation: Mapping[str, Any], intent: str, asked: Tables) -> imaging.Scenario:
     defaults = {name: False for name in NOT_TRUE_UNLESS_RECORDED if situation[name] is None}
-    return imaging.scenario({**situation, **defaults, "order_intent": intent}, knowledge)
+    return asked.scenario({**situation, **defaults, "order_intent": intent})
 
 
-def _scenario(situation: Mapping[str, Any], intent: str, knowledge: Knowledge, trail: _Trail) -> imaging.Scenario:
-    chosen = _chosen(situation, intent, knowledge)
+def _chose(chosen: imaging.Scenario, knowledge: Knowledge, trail: _Trail) -> None:
     trail.applies(chosen.rule, knowledge.rows[chosen.row])
     for rule, names in chosen.missing.items():
         trail.lacks(names, rule)
-    return chosen
 
 
-def _grade(facts: Facts, situation: dict[str, Any], in_scope: bool, knowledge: Knowledge, trail: _Trail) -> Grading:
-    graded = grading(facts, knowledge) if in_scope else Grading(Grade())
+def _grade(situation: dict[str, Any], in_scope: bool, asked: Tables) -> Grading:
+    graded = asked.grading(situation) if in_scope else Grading(Grade())
     situation["grade_2010"] = graded.grade.who2010
     situation["grade_2019"] = graded.grade.who2019
     situation["grade_warnings"] = graded.warnings
-    trail.fired(*graded.rules, *graded.warnings)
-    for name in graded.missing:
-        trail.lacks([name], GRADED_BY[name])
     return graded
 
 
-def _stage(facts: Facts, situation: dict[str, Any], in_scope: bool, knowledge: Knowledge, trail: _Trail) -> Staging:
-    staged = staging(facts, situation, knowledge) if in_scope else Staging({}, None)
+def _stage(situation: dict[str, Any], in_scope: bool, asked: Tables) -> Staging:
+    staged = asked.staging(situation) if in_scope else Staging({}, None)
     stages = tuple(staged.tnm.values())
     situation["t_not_assessable"] = any(stage.t == "TX" for stage in stages)
     situation["n_not_assessable"] = any(stage.n == "NX" for stage in stages)
     situation["m_unknown"] = any(stage.m is None for stage in stages)
     situation["distant_metastases"] = staged.distant_metastases
+    return staged
+
+
+def _timing(situation: Mapping[str, Any], in_scope: bool, asked: Tables) -> Timing:
+    return asked.timing(situation) if in_scope else Timing(Followup(NOT_EVALUATED))
+
+
+def _worked_out(graded: Grading, staged: Staging, timed: Timing, trail: _Trail) -> None:
+    """Leave in the trail what grade, stage and timing rest on."""
+    trail.fired(*graded.rules, *graded.warnings)
+    for name in graded.missing:
+        trail.lacks([name], GRADED_BY[name])
     for row in staged.rows:
         trail.applies(row.rule_id, row)
     for rule, names in staged.missing.items():
         trail.lacks(names, rule)
-    return staged
+    _timed(timed, trail)
 
 
-def _timing(situation: dict[str, Any], in_scope: bool, knowledge: Knowledge, trail: _Trail) -> Timing:
-    timed = timing(situation, knowledge) if in_scope else Timing(Followup(NOT_EVALUATED))
+def _timed(timed: Timing, trail: _Trail) -> None:
     for row in timed.rows:
         trail.applies(row.rule_id, row)
     trail.lacks(timed.missing, timed.followup.rule or "")
-    return timed
 
 
-def _about(rules: Iterable[Rule[Any]], *, orders: bool) -> list[Rule[Any]]:
-    """The rules that speak about an order, or those that speak about the patient."""
-    return [rule for rule in rules if rule.about_order is orders]
+def _auc(overlay: object) -> str:
+    return "appropriate" if overlay else NOT_RATED
 
 
-def _fired(rules: Iterable[Rule[Any]], situation: Mapping[str, Any], trail: _Trail, in_scope: bool = True) -> list[str]:
+def _fired(
+    table: Remembered[tuple[Told[Any], ...]], situation: Mapping[str, Any], trail: _Trail, in_scope: bool = True
+) -> list[str]:
     """Ids of the rules that are true; the unknown ones leave what they lack in the trail."""
-    return list(_unique(_shown(row) for row in _true_rows(rules, situation, trail))) if in_scope else []
-
-
-def _true_rows(rules: Iterable[Rule[Any]], situation: Mapping[str, Any], trail: _Trail) -> list[Row]:
-    true: list[Row] = []
-    for rule in rules:
-        outcome = evaluate(rule.condition, situation)
-        if outcome.value:
-            true.append(rule.row)
-            trail.applies(_shown(rule.row), rule.row)
-        elif outcome.value is None:
-            trail.lacks(outcome.lacking, _shown(rule.row))
-    return true
+    fired: list[str] = []
+    for told in table(situation) if in_scope else ():
+        shown = _shown(told.row)
+        if told.true:
+            fired.append(shown)
+            trail.applies(shown, told.row)
+        else:
+            trail.lacks(told.lacking, shown)
+    return list(_unique(fired))
 
 
 def _shown(row: Row) -> str:
@@ -205,19 +231,54 @@ def _shown(row: Row) -> str:
     return row.rule_id if "." in row.id else row.id
 
 
-def _order(
-    order: Order, situation: dict[str, Any], timed: Timing, knowledge: Knowledge, trail: _Trail
-) -> OrderAssessment:
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One order as the rules see it; what :class:`OrderAssessment` says of it, under the same names.
+
+    Attributes:
+        seen: the situation seen from the order.
+        chosen: its scenario, and what led to it.
+        timed: its place on the schedule; None when it is that of the patient.
+        rated: the row behind the rating.
+        told: the safety rules that are true or unknown.
+    """
+
+    order: Order
+    seen: Mapping[str, Any]
+    chosen: imaging.Scenario
+    timed: Timing | None
+    rating: str
+    rated: Row
+    told: tuple[Told[SafetyRow], ...]
+    safety: tuple[SafetyFinding, ...]
+    blocked_by: tuple[str, ...]
+    better: imaging.Suggestion
+    suggestion_safety: tuple[SafetyFinding, ...]
+
+    @property
+    def scenario(self) -> str:
+        """The scenario of the order."""
+        return self.chosen.name
+
+    @property
+    def suggestion(self) -> str | None:
+        """The better study."""
+        return self.better.procedure
+
+
+def _judged(order: Order, situation: dict[str, Any], timed: Timing, knowledge: Knowledge) -> _Judged:
+    """Scenario, rating, safety and better study of an order; nothing is left in the trail."""
+    asked = tables(knowledge)
     seen = order_situation(situation, order, knowledge)
-    chosen = _scenario(seen, seen["order_intent"], knowledge, trail)
+    chosen = _chosen(seen, seen["order_intent"], asked)
+    own: Timing | None = None
     if chosen.name != situation["scenario"]:
         seen["scenario"] = chosen.name
-        timed = _timing(seen, chosen.name != imaging.OUT_OF_SCOPE, knowledge, trail)
+        timed = own = _timing(seen, chosen.name != imaging.OUT_OF_SCOPE, asked)
     seen["order_too_early"] = _too_early(seen, timed)
-    if seen["order_sstr"] and timed.followup.sstr_interval_months and seen["months_since_last_sstr_imaging"] is None:
-        trail.lacks(["months_since_last_sstr_imaging"], "SAF-16")
     category, rated = imaging.rating(chosen.name, order.procedure, knowledge, order.agent)
-    safety = _safety(seen, knowledge.safety, trail)
+    told = asked.safety(seen)
+    safety = _found(told)
     blocked_by = tuple(finding.rule for finding in safety if finding.severity == CRITICAL)
     better = imaging.suggestion(
         chosen.name,
@@ -227,28 +288,47 @@ def _order(
         lambda key: bool(_blocked_by(key, seen, knowledge)),
         knowledge,
     )
+    about_better = _found(asked.safety(_instead(better.procedure, seen, knowledge))) if better.procedure else ()
+    return _Judged(order, seen, chosen, own, category, rated, told, safety, blocked_by, better, about_better)
+
+
+def _order(
+    order: Order, situation: dict[str, Any], timed: Timing, knowledge: Knowledge, trail: _Trail
+) -> OrderAssessment:
+    judged = _judged(order, situation, timed, knowledge)
+    chosen, seen, better = judged.chosen, judged.seen, judged.better
+    _chose(chosen, knowledge, trail)
+    if judged.timed is not None:
+        timed = judged.timed
+        _timed(timed, trail)
+    if seen["order_sstr"] and timed.followup.sstr_interval_months and seen["months_since_last_sstr_imaging"] is None:
+        trail.lacks(["months_since_last_sstr_imaging"], "SAF-16")
+    for told in judged.told:
+        if not told.true:
+            trail.lacks(told.lacking, told.row.id)
+    trail.fired(*(told.row.id for told in judged.told if told.true))
     in_scope = chosen.name != imaging.OUT_OF_SCOPE
-    advice = _fired(_about(knowledge.advice, orders=True), seen, trail, in_scope)
-    trail.applies(rated.rule_id, rated)
-    trail.fired(*(("SAF-20",) if blocked_by else ()), *(("SUG-01",) if better.row else ()))
+    advice = _fired(tables(knowledge).order_advice, seen, trail, in_scope)
+    trail.applies(judged.rated.rule_id, judged.rated)
+    trail.fired(*(("SAF-20",) if judged.blocked_by else ()), *(("SUG-01",) if better.row else ()))
     if better.row:
         trail.applies(better.row.rule_id, better.row)
     return OrderAssessment(
         order=order,
         scenario=chosen.name,
-        rating=category,
-        rating_rule=rated.rule_id,
+        rating=judged.rating,
+        rating_rule=judged.rated.rule_id,
         suggestion=better.procedure,
-        blocked_by=blocked_by,
-        safety=safety,
+        blocked_by=judged.blocked_by,
+        safety=judged.safety,
         warnings=_unique(
-            [*(rule for rule in advice if rule.startswith(_PITFALL)), *(finding.rule for finding in safety)]
+            [*(rule for rule in advice if rule.startswith(_PITFALL)), *(finding.rule for finding in judged.safety)]
         ),
         advice=tuple(rule for rule in advice if not rule.startswith(_PITFALL)),
-        suggestion_safety=_safety_of(better.procedure, seen, knowledge.safety, knowledge) if better.procedure else (),
+        suggestion_safety=judged.suggestion_safety,
         alternatives=_alternatives(chosen.name, seen, knowledge),
         no_alternative=better.exhausted,
-        rating_row=rated.id,
+        rating_row=judged.rated.id,
     )
 
 
@@ -260,38 +340,26 @@ def _too_early(seen: Mapping[str, Any], timed: Timing) -> bool:
     )
 
 
-def _safety(
-    seen: Mapping[str, Any], rules: Iterable[Rule[SafetyRow]], trail: _Trail | None
-) -> tuple[SafetyFinding, ...]:
-    """Safety rules that fire, gravest first; without a trail nothing is noted as fired or missing."""
-    fired: list[SafetyFinding] = []
-    for rule in rules:
-        outcome = evaluate(rule.condition, seen) if rule.row.enabled else FALSE
-        if outcome.value:
-            fired.append(SafetyFinding(rule.row.id, rule.row.severity))
-        elif outcome.value is None and trail:
-            trail.lacks(outcome.lacking, rule.row.id)
-    if trail:
-        trail.fired(*(finding.rule for finding in fired))
+def _found(told: Iterable[Told[SafetyRow]]) -> tuple[SafetyFinding, ...]:
+    """Safety rules that fire, gravest first."""
+    fired = [SafetyFinding(safety.row.id, safety.row.severity) for safety in told if safety.true]
     return tuple(sorted(fired, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
-def _safety_of(
-    procedure: str, situation: dict[str, Any], rules: Iterable[Rule[SafetyRow]], knowledge: Knowledge
-) -> tuple[SafetyFinding, ...]:
-    """What the rules have to say about another study for this patient; its own timing is not known and not judged."""
-    other = Order("candidate", procedure)
-    seen = order_situation(situation | {"days_since_same_procedure": None}, other, knowledge)
-    return _safety(seen | {"order_too_early": None}, rules, None)
+def _instead(procedure: str, situation: Mapping[str, Any], knowledge: Knowledge) -> dict[str, Any]:
+    """The situation seen from another study for this patient; its own timing is not known and not judged."""
+    seen = order_situation(situation, Order("candidate", procedure), knowledge)
+    seen["days_since_same_procedure"] = seen["order_too_early"] = None
+    return seen
 
 
-def _blocked_by(procedure: str, situation: dict[str, Any], knowledge: Knowledge) -> tuple[str, ...]:
+def _blocked_by(procedure: str, situation: Mapping[str, Any], knowledge: Knowledge) -> tuple[str, ...]:
     """Critical safety rules that speak against this study for this patient."""
-    critical = (rule for rule in knowledge.safety if rule.row.severity == CRITICAL)
-    return tuple(finding.rule for finding in _safety_of(procedure, situation, critical, knowledge))
+    told = tables(knowledge).critical(_instead(procedure, situation, knowledge))
+    return tuple(safety.row.id for safety in told if safety.true)
 
 
-def _blocked_studies(situation: dict[str, Any], knowledge: Knowledge) -> frozenset[str]:
+def _blocked_studies(situation: Mapping[str, Any], knowledge: Knowledge) -> frozenset[str]:
     preference = knowledge.preferences.get(situation["scenario"])
     return frozenset(
         key
@@ -300,7 +368,7 @@ def _blocked_studies(situation: dict[str, Any], knowledge: Knowledge) -> frozens
     )
 
 
-def _alternatives(scenario: str, situation: dict[str, Any], knowledge: Knowledge) -> tuple[RatedStudy, ...]:
+def _alternatives(scenario: str, situation: Mapping[str, Any], knowledge: Knowledge) -> tuple[RatedStudy, ...]:
     """Every study that has a rating in the scenario, best first, and what blocks it."""
     names = knowledge.scenarios[scenario].candidates or [scenario]
     studies: list[RatedStudy] = []
@@ -338,4 +406,6 @@ def _limits(
 
 def with_fact(facts: Facts, name: str, value: object) -> Facts:
     """The same facts with one of them changed."""
-    return replace(facts, **{name: value})  # type: ignore[arg-type]
+    changed = copy(facts)
+    vars(changed)[name] = value
+    return changed

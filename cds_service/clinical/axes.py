@@ -9,9 +9,9 @@ between two of them. All of this depends on the knowledge and the primary site a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import compress, pairwise, product
+from itertools import compress, pairwise
 from statistics import fmean
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from cds_service.domain.facts import FACTS, FactSpec, Kind
 from cds_service.knowledge.model import Knowledge, LimitsRow, Op, Rule, SafetyRow, SameKnowledge, Test
 from cds_service.knowledge.ranges import Range
 
-_EVERYTHING: Final = frozenset({readings.SAFETY, readings.STAGE, readings.FOLLOWUP, readings.OVERLAY})
+_OF_THE_PATIENT: Final = frozenset({readings.STAGE, readings.OVERLAY})
 ELSEWHERE: Final = "elsewhere"
 """In an open list of sites: any site that no row names."""
 _LIMITS: Final = ("above", "at_least", "below", "at_most")
@@ -84,13 +84,10 @@ class Axes:
 
     Attributes:
         axes: one for each fact, those that decide most first.
-        parts: the knowledge without the rows that only advise, and without the tables that a fact cannot reach, by the
-            reach of the fact (:func:`reach`).
         prompts: safety rows that fire because a fact is unknown, by fact.
     """
 
     axes: tuple[Axis, ...]
-    parts: Mapping[frozenset[int], Knowledge]
     prompts: Mapping[str, tuple[Rule[SafetyRow], ...]]
 
 
@@ -112,30 +109,12 @@ def _axes(same: SameKnowledge, site: str | None) -> Axes:
         for test in rule.condition.when:
             if test.op is Op.KNOWN and test.name in FACTS:
                 prompts[test.name] = (*prompts.get(test.name, ()), rule)
-    return Axes(tuple(built), _parts(replace(knowledge, advice=(), staging_warnings=(), markers={})), prompts)
+    return Axes(tuple(built), prompts)
 
 
-def reach(live: Iterable[Column]) -> frozenset[int]:
-    """Which tables knowing a fact can reach, as ranks: all, if it is asked about for the scenario or the grade."""
-    ranks = {readings.SAFETY if column.rank == readings.CRITICAL else column.rank for column in live}
-    if not ranks.isdisjoint((readings.SCENARIO, readings.GRADE)):
-        return _EVERYTHING
-    return frozenset(ranks | ({readings.SAFETY} if readings.FOLLOWUP in ranks else set()))  # SAF-16 asks the schedule
-
-
-def _parts(knowledge: Knowledge) -> dict[frozenset[int], Knowledge]:
-    """The knowledge for every reach."""
-    found: dict[frozenset[int], Knowledge] = {}
-    for picked in product((True, False), repeat=len(_EVERYTHING)):
-        kept = frozenset(compress(sorted(_EVERYTHING), picked))
-        found[kept] = replace(
-            knowledge,
-            safety=knowledge.safety if readings.SAFETY in kept else (),
-            staging=knowledge.staging if readings.STAGE in kept else {},
-            followup=knowledge.followup if readings.FOLLOWUP in kept else (),
-            overlay=knowledge.overlay if readings.OVERLAY in kept else (),
-        )
-    return found
+def touches_orders(live: Iterable[Column]) -> bool:
+    """Whether knowing a fact can change what is said of an order: not if only stage or overlay ask for it."""
+    return any(column.rank not in _OF_THE_PATIENT for column in live)
 
 
 def axis(spec: FactSpec, columns: tuple[Column, ...], knowledge: Knowledge) -> Axis:

@@ -11,6 +11,17 @@ from cds_service.domain.findings import Followup
 from cds_service.knowledge.model import FollowupRow, Knowledge, Row
 
 NOT_EVALUATED = "not-evaluated"
+READS = frozenset(
+    {
+        "months_since_last_imaging",
+        "months_resection_to_last_imaging",
+        "months_since_resection",
+        "months_since_last_sstr_imaging",
+        "last_imaging_result",
+        "followup_trigger",
+    }
+)
+"""What the schedule is compared with, beside what its rows test."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ _ORDER = ("G1", "G2", "G3")
 _HIGH = _ORDER[-1]
 GRADED_BY = {"differentiation": "GRD-25", "ki67_percent": "GRD-06", "mitoses": "GRD-06"}
 """The rule that asks for each input of the grade."""
+READS = frozenset({*GRADED_BY, "mitoses_unit", "ki67_specimen", "stated_grade"})
+"""The facts that decide the grade."""
 
 
 @dataclass(frozen=True, slots=True)

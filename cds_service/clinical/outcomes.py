@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
-from cds_service.domain.findings import Assessment, Change, OrderAssessment, SafetyFinding, Stage
+from cds_service.domain.findings import Assessment, Change, Followup, Grade, Order, SafetyFinding, Stage
 from cds_service.domain.terms import CRITICAL, INFO, LEVELS
 from cds_service.knowledge.model import Knowledge
 
@@ -20,7 +21,36 @@ _LEVEL_OF = {
 }
 
 
-def differences(now: Assessment, then: Assessment) -> tuple[Change, ...]:
+class OrderAnswer(Protocol):
+    """What is compared of an order."""
+
+    @property
+    def order(self) -> Order: ...  # noqa: D102
+    @property
+    def scenario(self) -> str: ...  # noqa: D102
+    @property
+    def rating(self) -> str: ...  # noqa: D102
+    @property
+    def suggestion(self) -> str | None: ...  # noqa: D102
+    @property
+    def safety(self) -> tuple[SafetyFinding, ...]: ...  # noqa: D102
+    @property
+    def suggestion_safety(self) -> tuple[SafetyFinding, ...]: ...  # noqa: D102
+
+
+class Answer(NamedTuple):
+    """What is compared of an assessment, under the names it has there."""
+
+    scenario: str
+    orders: Sequence[OrderAnswer]
+    grade: Grade
+    tnm: Mapping[str, Stage]
+    tnm_primary_system: str | None
+    followup: Followup
+    auc: str
+
+
+def differences(now: Assessment | Answer, then: Assessment | Answer) -> tuple[Change, ...]:
     """What would be said otherwise, the parts of the patient first and then order by order."""
     return (
         *_plain("scenario", now.scenario, then.scenario),
@@ -54,7 +84,7 @@ def _plain(what: str, before: str | None, after: str | None, order: str = "", ab
         yield Change(what, before, after, order, about)
 
 
-def _of_orders(now: Assessment, then: Assessment) -> Iterator[Change]:
+def _of_orders(now: Assessment | Answer, then: Assessment | Answer) -> Iterator[Change]:
     patient = (now.scenario, then.scenario)
     for before, after in zip(now.orders, then.orders, strict=True):
         order = before.order.id
@@ -66,7 +96,7 @@ def _of_orders(now: Assessment, then: Assessment) -> Iterator[Change]:
         yield from _suggested(before, after)
 
 
-def _suggested(before: OrderAssessment, after: OrderAssessment) -> Iterator[Change]:
+def _suggested(before: OrderAnswer, after: OrderAnswer) -> Iterator[Change]:
     """Safety of the suggested study, as long as it is the same one."""
     if before.suggestion is not None and before.suggestion == after.suggestion:
         yield from _safety(before.suggestion_safety, after.suggestion_safety, before.order.id, before.suggestion)
@@ -80,12 +110,12 @@ def _safety(
     yield from (Change("safety", finding.rule, None, order, about) for finding in before if finding.rule not in will_be)
 
 
-def _grade(now: Assessment, then: Assessment) -> Iterator[Change]:
+def _grade(now: Assessment | Answer, then: Assessment | Answer) -> Iterator[Change]:
     yield from _plain("grade", now.grade.who2019, then.grade.who2019, about="who2019")
     yield from _plain("grade", now.grade.who2010, then.grade.who2010, about="who2010")
 
 
-def _stage(now: Assessment, then: Assessment) -> Iterator[Change]:
+def _stage(now: Assessment | Answer, then: Assessment | Answer) -> Iterator[Change]:
     """The group in the system shown first; where it stays in the same system, the categories."""
     before, after = _primary(now), _primary(then)
     system = then.tnm_primary_system or now.tnm_primary_system or ""
@@ -95,7 +125,7 @@ def _stage(now: Assessment, then: Assessment) -> Iterator[Change]:
         yield from _plain("stage", _categories(before), _categories(after), about=system)
 
 
-def _primary(assessment: Assessment) -> Stage | None:
+def _primary(assessment: Assessment | Answer) -> Stage | None:
     system = assessment.tnm_primary_system
     return None if system is None else assessment.tnm[system]
 
@@ -111,7 +141,7 @@ def _categories(stage: Stage | None) -> str | None:
     return None if stage is None else " ".join(filter(None, (stage.t, stage.n, stage.m)))
 
 
-def _schedule(now: Assessment, then: Assessment) -> Iterator[Change]:
+def _schedule(now: Assessment | Answer, then: Assessment | Answer) -> Iterator[Change]:
     """The row of the schedule, and where the patient stands on either column."""
     before, after = now.followup, then.followup
     yield from _plain("followup", before.row, after.row, about="interval")

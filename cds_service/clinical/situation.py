@@ -6,10 +6,11 @@ that is not recorded as none, an order without a stated purpose as unspecified. 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
-from cds_service.domain.facts import FACTS, Facts
+from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Order
 from cds_service.knowledge.model import Knowledge
 
@@ -44,8 +45,8 @@ def with_defaults(facts: Facts) -> Facts:
     if since_surgery is not None and at_imaging is not None and since_imaging is None:
         since_imaging = since_surgery - at_imaging if since_surgery >= at_imaging else None
     counted = facts.nodes_positive_count is not None and facts.nodes_positive_count > 0
-    return replace(
-        facts,
+    known = copy(facts)
+    vars(known).update(
         nodes="positive" if facts.nodes is None and counted else facts.nodes,
         prior_treatments=facts.prior_treatments or (),
         current_treatments=facts.current_treatments or (),
@@ -54,11 +55,12 @@ def with_defaults(facts: Facts) -> Facts:
         months_resection_to_last_imaging=at_imaging,
         months_since_last_imaging=since_imaging,
     )
+    return known
 
 
 def patient_situation(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> dict[str, Any]:
     """Facts and the signals that do not depend on one order, grade or stage."""
-    situation: dict[str, Any] = {name: getattr(facts, name) for name in FACTS}
+    situation = dict(vars(facts))
     situation["counted_treatment"] = counted_treatment(facts, knowledge)
     situation["dominance"] = dominance(facts, knowledge)
     situation["gep_site"] = None if facts.primary_site is None else facts.primary_site in GEP_SITES
@@ -72,11 +74,12 @@ def attributes(order: Order, knowledge: Knowledge) -> frozenset[str]:
     return procedure.attributes if procedure else order.attributes
 
 
-def order_situation(situation: dict[str, Any], order: Order, knowledge: Knowledge) -> dict[str, Any]:
+def order_situation(situation: Mapping[str, Any], order: Order, knowledge: Knowledge) -> dict[str, Any]:
     """The situation seen from one order."""
     known = attributes(order, knowledge)
     procedure = knowledge.procedures.get(order.procedure or "")
-    return situation | {
+    return {
+        **situation,
         "order": order.procedure,
         "order_intent": order.intent or situation["order_intent"],
         "days_since_same_procedure": (

@@ -18,6 +18,21 @@ from cds_service.knowledge.model import Knowledge, NodeStation, Row, Rule, Stagi
 
 SITE_NOT_STATED = "site-not-stated"
 _CARCINOMA_GRADES = ("NEC", "MiNEN")
+READS = frozenset(
+    {
+        "primary_site",
+        "nen_status",
+        "differentiation",
+        "grade_2019",
+        "diagnosis_year",
+        "pancreas_subsite",
+        "metastases",
+        "nodes",
+        "recorded_t",
+        "recorded_edition",
+    }
+)
+"""What decides about systems, stations and the recorded T, beside what the rows of the tables test."""
 
 
 @dataclass(frozen=True, slots=True)

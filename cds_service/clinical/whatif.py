@@ -11,11 +11,13 @@ The work is bounded by a number of assessments, not by time, so the same request
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import compress
 from typing import Any, Final, NamedTuple
 
 from cds_service.clinical import axes, readings
-from cds_service.clinical.assess import assess, with_fact
+from cds_service.clinical.assess import answer_with, with_fact
 from cds_service.clinical.conditions import evaluate
 from cds_service.clinical.followup import trigger
 from cds_service.clinical.imaging import OUT_OF_SCOPE
@@ -29,11 +31,14 @@ from cds_service.clinical.situation import (
 from cds_service.domain.facts import FACTS, Facts
 from cds_service.domain.findings import Assessment, Change, Order, WhatIf, WouldChange
 from cds_service.domain.terms import LEVELS, NOT_RATED
-from cds_service.knowledge.model import Condition, Knowledge, UnitRow
+from cds_service.knowledge.model import Condition, Knowledge, SameKnowledge, UnitRow
 
 MOST_EVALUATIONS: Final = 64
 """Most values tried in one call: some 20 ms at most. Nearly every chart needs fewer; beyond it the facts on which least
 hangs are left unexamined, and named."""
+
+_REMEMBERED: Final = 256
+"""Lists held in memory; what is held names no patient."""
 
 NOT_ASKED: Final = frozenset(
     {"days_since_same_procedure", "stated_grade", "recorded_t", "recorded_stage", "recorded_edition"}
@@ -87,9 +92,29 @@ def would_change(facts: Facts, now: Assessment, knowledge: Knowledge) -> WhatIf:
         now: their assessment.
         knowledge: the knowledge it was made with.
     """
+    orders = tuple(order.order for order in now.orders)
+    return _remembered(_Case(facts, orders, now.missing, SameKnowledge(knowledge), MOST_EVALUATIONS, now))
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What decides the list: the same facts, orders and knowledge have the same one, so ``now`` is not compared."""
+
+    facts: Facts
+    orders: tuple[Order, ...]
+    missing: tuple[str, ...]
+    same: SameKnowledge
+    budget: int
+    now: Assessment = field(compare=False)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _remembered(case: _Case) -> WhatIf:
+    """An EHR asks about one patient several times in a row: patient-view, order-select, order-sign."""
+    facts, now, knowledge = case.facts, case.now, case.same.knowledge
     known = axes.axes(knowledge, facts.primary_site)
     views = _views(facts, now, knowledge)
-    trials = _Trials(facts, tuple(order.order for order in now.orders), known)
+    told = _Told(facts, now, known, knowledge)
     found: list[tuple[WouldChange, ...]] = []
     unexamined: list[str] = []
     spent = 0
@@ -97,11 +122,11 @@ def would_change(facts: Facts, now: Assessment, knowledge: Knowledge) -> WhatIf:
         if not is_open(axis.fact, facts, known, views.patient):
             continue
         question = _question(axis, facts, views, known, knowledge)
-        if spent + len(question.groups) > MOST_EVALUATIONS:
+        if spent + len(question.groups) > case.budget:
             unexamined.append(axis.fact)
             continue
         spent += len(question.groups)
-        entries = _entries(question, trials, knowledge)
+        entries = _entries(question, told)
         if entries:
             found.append(entries)
     found.sort(key=lambda entries: _weight(entries, now))
@@ -121,11 +146,20 @@ def is_open(name: str, facts: Facts, known: axes.Axes, patient: Mapping[str, Any
 
 
 class _Question(NamedTuple):
-    """What to try for one fact: its values in groups of which one has to be tried, and which tables it can reach."""
+    """What to try for one fact: its values in groups of which one has to be tried, and whether orders are concerned."""
 
     axis: axes.Axis
     groups: list[list[axes.Value]]
-    reach: frozenset[int]
+    touches_orders: bool
+
+
+class _Told(NamedTuple):
+    """What the values are tried on: the facts, what is said of them now, and by which rules."""
+
+    facts: Facts
+    now: Assessment
+    known: axes.Axes
+    knowledge: Knowledge
 
 
 def _question(axis: axes.Axis, facts: Facts, views: _Views, known: axes.Axes, knowledge: Knowledge) -> _Question:
@@ -141,38 +175,27 @@ def _question(axis: axes.Axis, facts: Facts, views: _Views, known: axes.Axes, kn
         moved = readings.through_other_dates(axis.fact, facts, filter(views.show, dated))
         axis = axes.axis(FACTS[axis.fact], (*axis.columns, *moved), knowledge)
         live += [True for _ in moved]
-    return _Question(axis, axis.groups(live), axes.reach(compress(axis.columns, live)))
+    return _Question(axis, axis.groups(live), axes.touches_orders(compress(axis.columns, live)))
 
 
-class _Trials:
-    """Assesses with one fact set, with the tables alone that the fact can reach, and compares with the same tables."""
-
-    def __init__(self, facts: Facts, orders: tuple[Order, ...], known: axes.Axes) -> None:
-        self.known = known
-        self._facts = facts
-        self._orders = orders
-        self._now: dict[frozenset[int], Assessment] = {}
-
-    def changes(self, fact: str, value: object, reach: frozenset[int]) -> tuple[Change, ...]:
-        """What would be said otherwise; that a prompt for the fact falls silent is no news."""
-        part = self.known.parts[reach]
-        if reach not in self._now:
-            self._now[reach] = assess(self._facts, self._orders, part)
-        then = assess(with_fact(self._facts, fact, value), self._orders, part)
-        prompts = [rule.row.id for rule in self.known.prompts.get(fact, ())]
-        return tuple(change for change in differences(self._now[reach], then) if change.before not in prompts)
+def _changes(question: _Question, value: object, told: _Told) -> tuple[Change, ...]:
+    """What would be said otherwise; that a prompt for the fact falls silent is no news."""
+    fact = question.axis.fact
+    then = answer_with(with_fact(told.facts, fact, value), told.now, told.knowledge, orders=question.touches_orders)
+    prompts = [rule.row.id for rule in told.known.prompts.get(fact, ())]
+    return tuple(change for change in differences(told.now, then) if change.before not in prompts)
 
 
-def _entries(question: _Question, trials: _Trials, knowledge: Knowledge) -> tuple[WouldChange, ...]:
+def _entries(question: _Question, told: _Told) -> tuple[WouldChange, ...]:
     """One entry for each answer that knowing the fact could lead to, those that change most first."""
     axis = question.axis
     answers: dict[tuple[Change, ...], list[axes.Value]] = {}
     for alike in question.groups:
-        changes = trials.changes(axis.fact, alike[0].example, question.reach)
+        changes = _changes(question, alike[0].example, told)
         if changes:
             answers.setdefault(changes, []).extend(alike)
     entries = [
-        WouldChange(axis.fact, axis.together(values), values[0].example, level(changes, knowledge), changes)
+        WouldChange(axis.fact, axis.together(values), values[0].example, level(changes, told.knowledge), changes)
         for changes, values in answers.items()
     ]
     return tuple(sorted(entries, key=lambda entry: LEVELS.index(entry.level)))
@@ -232,3 +255,8 @@ def _gates(facts: Facts, now: Assessment, knowledge: Knowledge) -> Iterator[str]
         "SAF-16" in order.warnings for order in now.orders
     ):
         yield readings.EARLY
+
+
+def forget() -> None:
+    """Throw away all lists that are remembered; for measurements."""
+    _remembered.cache_clear()

@@ -100,7 +100,7 @@ _TREATMENTS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: without them a copy is quick, and what-if makes dozens per call
 class Facts:
     """What is known about one patient, at one moment, for one question. ``None`` is unknown."""
 

@@ -50,7 +50,7 @@ class State(StrEnum):
     ERROR = "error"
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, gc=False):  # thousands per call, and none in a cycle
     resource: msgspec.Raw = _NOTHING
 
 
@@ -67,13 +67,22 @@ class _Link(msgspec.Struct):
     link: Any = None
 
 
-class _Peek(msgspec.Struct):
+class _Peek(msgspec.Struct, gc=False):
     resourceType: Any = None  # noqa: N815
     code: msgspec.Raw = _NOTHING
     meta: msgspec.Raw = _NOTHING
 
 
+class _PeekedEntry(msgspec.Struct, gc=False):
+    resource: _Peek | None = None
+
+
+class _PeekedBundle(msgspec.Struct):
+    entry: list[_PeekedEntry] | None = None
+
+
 _BUNDLES = msgspec.json.Decoder(_Bundle)
+_PEEKED = msgspec.json.Decoder(_PeekedBundle)
 _LINKS = msgspec.json.Decoder(_Link)
 _PEEKS = msgspec.json.Decoder(_Peek)
 
@@ -217,15 +226,17 @@ class _Value:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._read_odd(raw)
         if bundle.resourceType == "Bundle":
-            return self._entries(bundle)
+            return self._entries(raw, bundle)
         if not isinstance(bundle.resourceType, str):
             return self._read_odd(raw)
         state = self._resource(raw)
         return State.ERROR if "OperationOutcome" in self.kinds else state  # instead of data, whatever its severity
 
-    def _entries(self, bundle: _Bundle) -> State:
+    def _entries(self, raw: msgspec.Raw, bundle: _Bundle) -> State:
         """All entries, and the worst of their states."""
-        states = {self._resource(entry.resource) for entry in bundle.entry or () if entry.resource != _NOTHING}
+        entries = bundle.entry or []
+        of_interest = self._of_interest(raw, entries)
+        states = {self._resource(entry.resource) for entry in of_interest if entry.resource != _NOTHING}
         if _is_cut(bundle.meta) or _is_count(bundle):
             self.cut = True
             states.add(State.INCOMPLETE)
@@ -233,6 +244,32 @@ class _Value:
         if State.ERROR in states:
             return State.ERROR
         return State.INCOMPLETE if State.INCOMPLETE in states or self.next is not None else State.COMPLETE
+
+    def _of_interest(self, raw: msgspec.Raw, entries: list[_Entry]) -> list[_Entry]:
+        """The entries to be taken one by one: a chart may hold thousands whose code means nothing here.
+
+        All are looked at in one go; if that cannot be, because one is damaged, each is looked at by itself.
+        """
+        kind = self.asked.resource_type
+        wanted = self.wanted.get(kind)
+        if wanted is None:
+            return entries
+        try:
+            peeked = _PEEKED.decode(raw).entry or ()
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return entries
+        found = [
+            entry
+            for entry, peek in zip(entries, peeked, strict=True)
+            if (resource := peek.resource) is None
+            or resource.resourceType != kind
+            or wanted(bytes(resource.code))
+            or _is_cut(resource.meta)
+        ]
+        if len(found) < len(entries):
+            self.kinds.add(kind)
+            self.received.unread += len(entries) - len(found)
+        return found
 
     def _is_about_something_else(self) -> bool:
         """Whether resources came, but none of the type asked for: then nothing was said about that type."""
@@ -258,7 +295,7 @@ class _Value:
                 self.received.unread += 1
                 return State.COMPLETE
             if kind == "Bundle":
-                return self._entries(_BUNDLES.decode(raw))
+                return self._entries(raw, _BUNDLES.decode(raw))
             resource = msgspec.json.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._skip("an entry is no readable resource")

@@ -38,8 +38,14 @@ class _Envelope(msgspec.Struct):
     extension: msgspec.Raw = _NULL
 
 
+class _UsualEnvelope(_Envelope):
+    """A call whose prefetch is an object, as nearly all are: its values are found in the same pass over the body."""
+
+    prefetch: dict[str, msgspec.Raw] = {}  # type: ignore[assignment]
+
+
 _ENVELOPES = msgspec.json.Decoder(_Envelope)
-_PREFETCH = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_USUAL_ENVELOPES = msgspec.json.Decoder(_UsualEnvelope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,7 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
 def _decode(body: bytes) -> tuple[_Envelope, Any, Mapping[str, msgspec.Raw]]:
     """The call, its context as plain JSON, and the drafts in it as they were written, if that is how they are read."""
     try:
-        envelope, whole = decode(_ENVELOPES.decode, body)
+        envelope, whole = decode(_envelope, body)
         context = msgspec.json.decode(envelope.context)
     except msgspec.ValidationError as error:
         raise NotJson(f"The body is JSON but cannot be read as an object: {error}.") from None
@@ -140,6 +146,13 @@ def _decode(body: bytes) -> tuple[_Envelope, Any, Mapping[str, msgspec.Raw]]:
     if whole is not body:
         written = {reference: raw for reference, raw in written.items() if MENDED not in bytes(raw)}
     return envelope, context, written
+
+
+def _envelope(body: bytes) -> _Envelope:
+    try:
+        return _USUAL_ENVELOPES.decode(body)
+    except msgspec.ValidationError:
+        return _ENVELOPES.decode(body)
 
 
 def _text(value: object) -> str:
@@ -226,14 +239,12 @@ def _references(name: str, context: dict[str, Any], hook: str) -> tuple[str, ...
     return tuple(item.strip() for item in value if isinstance(item, str) and item.strip())
 
 
-def _prefetch(raw: msgspec.Raw, defects: list[str]) -> Mapping[str, msgspec.Raw]:
-    if raw in (_NO_BODY, _NULL):
+def _prefetch(sent: msgspec.Raw | dict[str, msgspec.Raw], defects: list[str]) -> Mapping[str, msgspec.Raw]:
+    if isinstance(sent, dict):
+        found = sent
+    elif sent in (_NO_BODY, _NULL):
         return {}
-    try:
-        found = _PREFETCH.decode(raw)
-    except UnicodeDecodeError:
-        raise NotJson(_NOT_JSON) from None
-    except msgspec.ValidationError:
+    else:
         defects.append("CH-039 prefetch is no object")
         return {}
     if not all(map(_may_be_resource, found.values())):

@@ -16,6 +16,7 @@ from cds_service.store.tables import card, consult, feedback, secret, synthetic_
 
 _PSEUDONYM_KEY = "pseudonym-key"
 _KEY_BYTES = 32
+_CONSULT, _CARD = insert(consult), insert(card)
 
 
 class SqlStore:
@@ -35,9 +36,9 @@ class SqlStore:
         """Keep a consult and its cards in one transaction."""
         rows = [card_row(consult_record.id, n, item) for n, item in enumerate(consult_record.cards)]
         with reported("The consult could not be recorded"), self.engine.begin() as connection:
-            connection.execute(insert(consult), consult_row(consult_record))
+            connection.execute(_CONSULT, consult_row(consult_record))
             if rows:
-                connection.execute(insert(card), rows)
+                connection.execute(_CARD, rows)
 
     def consult_of_card(self, card_uuid: str) -> ConsultRecord | None:
         """The consult a card belongs to, with all its cards."""

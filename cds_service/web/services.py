@@ -59,7 +59,8 @@ def blueprint(
         parts = parts_for(caller)
         outcome = answer(service, read_body(), parts, caller)
         elapsed = (time.perf_counter() - started) * 1000
-        kept = _keep(store, _record(service, outcome, parts, now(), elapsed, pseudonym))
+        patient = pseudonym(client_id(), outcome.fhir_server, outcome.patient_id)
+        kept = _keep(store, consult_record(service, outcome, parts, now(), elapsed, client_id(), patient))
         _log(service, outcome, elapsed)
         note_answer(service, outcome, kept=kept)
         return _json(msgspec.json.encode(outcome.body if kept else unrecorded(outcome.body)))
@@ -106,9 +107,10 @@ def require_json(mimetype: str) -> None:
         raise UnsupportedMediaType("Send the request as application/json.")
 
 
-def _record(
-    service: HookService, outcome: Outcome, parts: Parts, at: datetime, elapsed: float, pseudonym: Pseudonym
+def consult_record(
+    service: HookService, outcome: Outcome, parts: Parts, at: datetime, elapsed: float, client: str, patient: str
 ) -> ConsultRecord:
+    """What is kept of a call; of the patient only a keyed hash."""
     assessment = outcome.assessment
     orders = assessment.orders if assessment else ()
     return ConsultRecord(
@@ -124,8 +126,8 @@ def _record(
         skipped=outcome.skipped,
         duration_ms=round(elapsed, 3),
         cards=tuple(map(_card_record, outcome.cards)),
-        client=client_id(),
-        patient=pseudonym(client_id(), outcome.fhir_server, outcome.patient_id),
+        client=client,
+        patient=patient,
         unavailable=tuple(outcome.unavailable),
     )
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from cds_service.clinical import axes, whatif
+from cds_service.clinical import axes, tables, whatif
 from cds_service.clinical.assess import assess, with_fact
 from cds_service.clinical.outcomes import differences
 from cds_service.clinical.situation import patient_situation, with_defaults
@@ -294,4 +294,6 @@ def test_the_same_request_gets_the_same_answer(scenario: str) -> None:
     """Nothing depends on what was asked before, nor on what is remembered."""
     first = ask(PATIENTS[scenario], "ct-abd-pel-w")
     axes._axes.cache_clear()
+    tables.forget()
+    whatif.forget()
     assert ask(PATIENTS[scenario], "ct-abd-pel-w") == first
