@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
-import pytest
 
-REQUIRED: Final = os.environ.get("REQUIRE_POSTGRES") == "1"
-"""Whether a missing server is a failure (our own CI) or a reason to leave its tests out (a machine without it)."""
+from tests.requirement import missing
 
 _USERS: Final = ("postgres", "nobody")
 _START_SECONDS: Final = 30
@@ -76,8 +74,7 @@ def running_server() -> Iterator[PostgresServer]:
     """Start a server and end it; skips the test where none is installed."""
     programs = find_programs()
     if programs is None:
-        assert not REQUIRED, "REQUIRE_POSTGRES=1, but no initdb was found; install the package postgresql"
-        pytest.skip("PostgreSQL is not installed on this machine (Debian: apt-get install postgresql)")
+        missing("REQUIRE_POSTGRES", "PostgreSQL is not installed on this machine (Debian: apt-get install postgresql)")
     folder = Path(tempfile.mkdtemp(prefix="pnet-pg-", dir="/tmp"))
     user = _other_user(folder)
     log = (folder / "log").open("wb")

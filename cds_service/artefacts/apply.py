@@ -13,8 +13,9 @@ from cds_service.artefacts.naming import Stamp, canonical, stamp
 from cds_service.artefacts.plans import CHOICE, citations, rating_extensions
 from cds_service.cards.wording import conflict_line, evidence_line, fact_name
 from cds_service.clinical.contradictions import Assessed
+from cds_service.clinical.imaging import ACCEPTABLE
 from cds_service.domain.findings import Assessment, OrderAssessment, PatientFacts
-from cds_service.domain.terms import NOT_RATED, USUALLY_NOT_APPROPRIATE
+from cds_service.domain.terms import NOT_RATED
 from cds_service.knowledge.model import Knowledge
 from fhir_profiles.abstracted import abstracted
 from fhir_profiles.drafts import proposed_order
@@ -79,9 +80,7 @@ def _options(assessment: Assessment, knowledge: Knowledge) -> list[OrderAssessme
     left = [
         order
         for order in assessment.orders
-        if not order.blocked_by
-        and order.rating not in (NOT_RATED, USUALLY_NOT_APPROPRIATE)
-        and _key(order) not in knowledge.unavailable
+        if not order.blocked_by and order.rating in ACCEPTABLE and _key(order) not in knowledge.unavailable
     ]
     preference = knowledge.preferences.get(assessment.scenario)
     first = preference.preference if preference else []

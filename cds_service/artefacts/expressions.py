@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from cds_service.artefacts.local_codes import LOCAL
 from cds_service.artefacts.naming import canonical
+from cds_service.clinical.staging import SITE_NOT_STATED
 from cds_service.domain.facts import FACTS, FactSpec, Kind
 from cds_service.knowledge.model import Condition, Conjunction, Knowledge, Op, Test
 from cds_service.knowledge.ranges import Range
@@ -153,7 +154,7 @@ def _dominance(half: float | None) -> str:
     said, share = value(FACTS["disease_dominance"]), value(FACTS["liver_tumour_share_percent"])
     sites, resected = words(FACTS["metastases"]), value(FACTS["curative_resection"])
     only_liver = f"iif({sites}.count() = 1 and {resected} = true, 'liver', {{}})"
-    no_liver = f"iif({sites}.where($this = 'site-not-stated').exists(), {{}}, 'non-liver')"
+    no_liver = f"iif({sites}.where($this = '{SITE_NOT_STATED}').exists(), {{}}, 'non-liver')"
     by_sites = f"iif({sites}.empty(), {{}}, iif({sites}.where($this = 'liver').exists(), {only_liver}, {no_liver}))"
     by_share = f"iif({share} > {literal(half)}, 'liver', iif({share} < {literal(half)}, 'non-liver', {{}}))"
     return f"iif({said}.exists(), {said}, iif({share}.exists(), {by_share}, {by_sites}))"

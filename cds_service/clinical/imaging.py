@@ -17,7 +17,8 @@ from cds_service.knowledge.model import Knowledge, Row
 
 OUT_OF_SCOPE = "out-of-scope"
 SSTR_PET = "pet-ct-sstr"
-_ACCEPTABLE = (USUALLY_APPROPRIATE, MAY_BE_APPROPRIATE, MAY_BE_APPROPRIATE_DISAGREEMENT)
+ACCEPTABLE = (USUALLY_APPROPRIATE, MAY_BE_APPROPRIATE, MAY_BE_APPROPRIATE_DISAGREEMENT)
+"""Categories of studies that may be chosen."""
 _NO_PANCREATIC_PRIMARY = ("gepnet-other-site", "nen-unknown-primary")
 _ABDOMEN_ONLY = ("mri-abd-wwo", "ct-abd-w")
 
@@ -119,7 +120,7 @@ def suggestion(
 ) -> Suggestion:
     """SUG-01 to SUG-06: the first preferred study of the site that no critical rule blocks and that is not ordered."""
     preference = knowledge.preferences.get(scenario_name)
-    if preference is None or (rated in _ACCEPTABLE and not blocked):
+    if preference is None or (rated in ACCEPTABLE and not blocked):
         return Suggestion(None)
     for candidate in preference.preference:
         if candidate != procedure and candidate not in knowledge.unavailable and not is_blocked(candidate):

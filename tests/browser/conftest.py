@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,9 +23,7 @@ from cds_service.store.sql import SqlStore
 from fhir_profiles.synthetic import resources, synthetic_patients
 from tests.builders import AS_OF
 from tests.conftest import served
-
-REQUIRED: Final = os.environ.get("REQUIRE_CHROMIUM") == "1"
-"""Whether a missing Chromium is a failure (our own CI) or a reason to leave its tests out (a machine without it)."""
+from tests.requirement import missing
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS: Final = (
@@ -57,8 +54,7 @@ def chromium() -> Iterator[Browser]:
     """The browser; without one on the machine the tests that need it are skipped, on our CI they fail."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
-        assert not REQUIRED, "REQUIRE_CHROMIUM=1, but no Chromium was found; install the package chromium"
-        pytest.skip("Chromium is not installed on this machine (Debian: apt-get install chromium)")
+        missing("REQUIRE_CHROMIUM", "Chromium is not installed on this machine (Debian: apt-get install chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield browser

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 from cds_service.cli import cli
 from fhir_profiles.synthetic import synthetic_patients
 from tests.browser.conftest import DESKTOP, HOSTILE, HOSTILE_PATIENT, PHONE, Site, quiet_page
+from tests.requirement import need_curl
 
 RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SLUGS: Final = [patient.slug for patient in synthetic_patients()]
@@ -261,6 +261,7 @@ def test_a_template_that_cannot_be_answered_is_left_out(page: Page) -> None:
 
 def test_a_call_is_shown_and_can_be_sent_again_by_curl(chromium: Browser, site: Site) -> None:
     """What is copied is a command that gets the same cards."""
+    need_curl()
     with quiet_page(chromium, site.base, DESKTOP) as page:
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         open_patient(page, "pacemaker-mri")
@@ -272,8 +273,6 @@ def test_a_call_is_shown_and_can_be_sent_again_by_curl(chromium: Browser, site: 
         answered.get_by_role("button", name="Copy as curl").click()
         expect(answered.get_by_text("Copied.")).to_be_visible()
         command = page.evaluate("navigator.clipboard.readText()")
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed on this machine")
     ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, timeout=30)
     again = json.loads(ran.stdout)
     assert [card["summary"] for card in again["cards"]] == [card["summary"] for card in response["cards"]]

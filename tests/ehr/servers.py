@@ -24,21 +24,23 @@ class Server:
     """A running FHIR server.
 
     Attributes:
-        token: None for an open server.
+        token: the only one it answers to.
     """
 
     url: str
-    token: str | None
+    token: str
 
     @property
     def environment(self) -> dict[str, str]:
         """Settings of the command for it."""
-        return {"PNET_CDS_FHIR_TOKEN": self.token} if self.token else {}
+        return {"PNET_CDS_FHIR_TOKEN": self.token}
 
     def _ask(self, method: str, path: str, body: Any = None) -> requests.Response:
-        headers = {"Content-Type": "application/fhir+json", "Cache-Control": "no-cache"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
+        headers = {
+            "Content-Type": "application/fhir+json",
+            "Cache-Control": "no-cache",
+            "Authorization": f"Bearer {self.token}",
+        }
         data = None if body is None else json.dumps(body)
         address = f"{self.url}/{path}".rstrip("/")
         return requests.request(method, address, data=data, headers=headers, timeout=60)

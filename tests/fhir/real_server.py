@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import select
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-import pytest
+from tests.requirement import missing
 
 FOLDER: Final = Path(__file__).parents[1] / "fhir_server"
 TOKEN: Final = "token-of-this-call-only"  # noqa: S105 - invented
@@ -21,24 +20,17 @@ _INSTALL_SECONDS: Final = 300
 _START_SECONDS: Final = 60
 
 
-def _unavailable(why: str) -> NoReturn:
-    """Skip on a machine without Node; fail where the server is required, so that these tests cannot rot unseen."""
-    if os.environ.get("REQUIRE_FHIR_SERVER"):
-        pytest.fail(why)
-    pytest.skip(why)
-
-
 def install() -> str:
     """The Node that runs the server, its packages installed from the lock file."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        _unavailable("Node.js 20.19 or newer with npm is needed for the FHIR test server")
+        missing("REQUIRE_FHIR_SERVER", "Node.js 20.19 or newer with npm is needed for the FHIR test server")
     with (FOLDER / "package-lock.json").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # test processes run side by side, and only one may install
         if not (FOLDER / "node_modules" / ".package-lock.json").is_file():
             ran = subprocess.run([npm, "ci"], cwd=FOLDER, capture_output=True, timeout=_INSTALL_SECONDS, check=False)
             if ran.returncode:
-                _unavailable("npm ci failed in tests/fhir_server")
+                missing("REQUIRE_FHIR_SERVER", "npm ci failed in tests/fhir_server")
     return node
 
 
@@ -55,7 +47,7 @@ def running(*bundles: Path, page: int) -> Iterator[str]:
             line = process.stdout.readline() if ready else ""
             if not line:
                 log.seek(0)
-                _unavailable(f"the FHIR test server did not start: {log.read()[-300:]}")
+                missing("REQUIRE_FHIR_SERVER", f"the FHIR test server did not start: {log.read()[-300:]}")
             yield str(json.loads(line)["url"])
         finally:
             process.kill()

@@ -11,9 +11,11 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import pytest
+
+from tests.requirement import missing
 
 FOLDER: Final = Path(__file__).parent
 _TARGET: Final = FOLDER / "target"
@@ -26,18 +28,11 @@ _BUILD_SECONDS: Final = 900
 _START_SECONDS: Final = 180
 
 
-def unavailable(why: str) -> NoReturn:
-    """Skip on a machine without Java; fail where it is required, so that these tests cannot rot unseen."""
-    if os.environ.get("REQUIRE_JAVA"):
-        pytest.fail(why)
-    pytest.skip(why)
-
-
 def command(program: str, *arguments: str) -> list[str]:
     """What runs one of the programs of this folder, which is built if it has to be."""
     java, maven = shutil.which("java"), shutil.which("mvn")
     if java is None or maven is None:
-        unavailable("Java 17 or newer and Maven are needed for HAPI")
+        missing("REQUIRE_JAVA", "Java 17 or newer and Maven are needed for HAPI")
     with (FOLDER / "pom.xml").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # test processes run side by side, and only one may build
         if not _is_built():
@@ -71,7 +66,7 @@ def _build(maven: str) -> None:
         if ran.returncode == 0:
             _BUILT.write_text(_sources(), encoding="utf-8")
             return
-    unavailable(f"Maven could not build tests/hapi: {ran.stdout[-2000:]}")
+    missing("REQUIRE_JAVA", f"Maven could not build tests/hapi: {ran.stdout[-2000:]}")
 
 
 @contextmanager

@@ -17,19 +17,11 @@ from fhir_profiles.pama import RATING
 from fhir_profiles.synthetic import resources, synthetic_patients
 from fhir_profiles.terminology import load_terminology
 from tests.calling import Answer, InProcess, post, synthetic_request
+from tests.fhir.reading import HOOKS, SLUGS
 from tests.store.records import CARDS, CONSULT
 from tests.validators.false_alarms import FALSE_ALARMS, alarm
 from tests.validators.finding import Validator
 
-HOOKS: Final = (
-    "patient-view",
-    "order-select",
-    "order-sign",
-    "order-dispatch",
-    "appointment-book",
-    "encounter-discharge",
-)
-SLUGS: Final = tuple(patient.slug for patient in synthetic_patients())
 Templates = Mapping[str, Mapping[str, str]]
 Validators = Mapping[str, Validator]
 
