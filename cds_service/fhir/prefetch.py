@@ -22,6 +22,7 @@ from cds_service.service import Input
 _NOTHING = msgspec.Raw(b"")
 _NULL = msgspec.Raw(b"null")
 _CUT = SUBSETTED.encode()
+_NEIGHBOURS = ("next", "previous", "prev")
 _COMPANIONS = frozenset(
     {
         "Medication",
@@ -343,8 +344,10 @@ def _is_cut(meta: msgspec.Raw) -> bool:
 
 
 def _is_count(bundle: _Bundle) -> bool:
-    """Whether matches were counted and none of them sent; an empty page among others has links."""
-    return isinstance(bundle.total, int) and bundle.total > 0 and not bundle.entry and not bundle.link
+    """Whether matches were counted and none of them sent; an empty page among others names its neighbours."""
+    links = bundle.link if isinstance(bundle.link, list) else ()
+    alone = not any(isinstance(link, dict) and link.get("relation") in _NEIGHBOURS for link in links)
+    return isinstance(bundle.total, int) and bundle.total > 0 and not bundle.entry and alone
 
 
 def _next(link: object) -> str | None:

@@ -24,6 +24,10 @@ from fhir_profiles.terminology import Terminology
 NOT_OURS: Final = (
     "Nothing in this chart points to a neuroendocrine neoplasm, so this service has nothing to say about it."
 )
+UNREAD: Final = (
+    "Whether there is a neuroendocrine neoplasm is not known, because part of this chart cannot be read; what that is "
+    "stands below."
+)
 DECEASED: Final = "The patient is recorded as deceased, so this service advises nothing."
 
 
@@ -39,7 +43,7 @@ def tell(bundle: Mapping[str, Any], today: date, knowledge: Knowledge, terminolo
     resources = [found for entry in objects(bundle.get("entry")) for found in objects(entry.get("resource"))]
     ours = by_reference(resources, patient_id)
     asked = Consultation(patient_id, None, today, assessment, chart, knowledge)
-    silent = DECEASED if chart.deceased else "" if chart.nen_evidence else NOT_OURS
+    silent = _silent(chart)
     options = about_options(bundle, today, knowledge, terminology)
     what_if = WhatIf() if silent else consulted.what_if()
     return Story(
@@ -66,6 +70,15 @@ def tell(bundle: Mapping[str, Any], today: date, knowledge: Knowledge, terminolo
         scenario=assessment.scenario,
         studies=() if silent else tuple(_studies(consulted, options.assessed.assessment)),
     )
+
+
+def _silent(chart: PatientFacts) -> str:
+    """Why there is nothing to advise; empty when there is."""
+    if chart.deceased:
+        return DECEASED
+    if chart.nen_evidence:
+        return ""
+    return UNREAD if chart.facts.nen_status is None else NOT_OURS
 
 
 def _person(resources: Iterable[Mapping[str, Any]], assessment: Assessment) -> Person:

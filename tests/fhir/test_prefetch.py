@@ -191,6 +191,8 @@ CUT = {"meta": {"tag": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Obs
         (TUMOUR | CUT, [TUMOUR | CUT]),
         (bundle(total=12, **CUT), []),
         (bundle(total=12), []),
+        (bundle(total=12, link=[{"relation": "self", "url": "https://ehr.example.org/fhir/Condition?_count=0"}]), []),
+        (bundle(total=12, link=[{"relation": "first"}, 7, {"relation": ["next"]}]), []),
         ({"resourceType": "Bundle", "total": 1}, []),
     ],
 )
@@ -214,6 +216,13 @@ def test_results_that_mean_nothing_are_still_a_summary() -> None:
 def test_an_empty_result_is_one_whatever_its_total(total: object) -> None:
     """Only a number above nothing says that there is more."""
     expect(received(bundle(total=total)), State.COMPLETE)
+
+
+@pytest.mark.parametrize("relation", ["previous", "prev"])
+def test_an_empty_last_page_is_no_count(relation: str) -> None:
+    """Some servers link to a page behind the last match; it leads back."""
+    link = [{"relation": "self", "url": "https://ehr.example.org/fhir?p=3"}, {"relation": relation, "url": "?p=2"}]
+    expect(received(bundle(total=12, link=link)), State.COMPLETE)
 
 
 @pytest.mark.parametrize("damaged", [7, "x", True, [], [TUMOUR], {}, {"id": "c9"}, {"resourceType": 5}])

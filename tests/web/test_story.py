@@ -22,7 +22,7 @@ from cds_service.domain.facts import FACTS
 from cds_service.errors import FactsError
 from cds_service.knowledge import Knowledge
 from cds_service.story.model import Story
-from cds_service.story.tell import DECEASED, NOT_OURS, tell
+from cds_service.story.tell import DECEASED, NOT_OURS, UNREAD, tell
 from cds_service.web.story import story_page
 from fhir_profiles.synthetic import synthetic_patients
 from fhir_profiles.terminology import Terminology
@@ -270,6 +270,16 @@ def test_nothing_is_advised_about_others(local: InProcess, knowledge: Knowledge,
     next(resources_of(bundle, "Patient"))["deceasedBoolean"] = True
     story = tell(bundle, AS_OF, knowledge, terminology)
     assert (story.silent, story.window, story.unknown) == (DECEASED, None, ())
+
+
+def test_what_cannot_be_read_is_not_called_absent(knowledge: Knowledge, terminology: Terminology) -> None:
+    """A diagnosis that cannot be read may be one of ours: the page says that it is not known."""
+    condition = {"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/1"}, "code": 5}
+    held: list[Json] = [{"resourceType": "Patient", "id": "1"}, condition]
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": resource} for resource in held]}
+    story = tell(bundle, AS_OF, knowledge, terminology)
+    assert story.silent == UNREAD
+    assert any("Condition/c" in line for line in story.unusable)
 
 
 # --- the page as a page -----------------------------------------------------------------------------------------------
