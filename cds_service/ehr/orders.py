@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cds_service.ehr.files import json_in
 from cds_service.ehr.remote import FhirServer, held
 from cds_service.errors import CallInvalid
 from fhir_profiles.inputs.studies import study
@@ -65,12 +65,7 @@ def _for_patient(order: dict[str, Any], chart: Chart) -> dict[str, Any]:
 
 
 def _in_file(path: Path) -> list[dict[str, Any]]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CallInvalid(f"--order {path}: {error.strerror}.") from None
-    except (ValueError, RecursionError):
-        raise CallInvalid(f"--order {path}: not valid JSON.") from None
+    value = json_in(path, "--order")
     inside = [held(entry) for entry in objects(member(value, "entry"))]
     orders = [found for found in [value, *inside] if member(found, "resourceType") == _ORDER]
     if not orders:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from cds_service.ehr.files import json_in
 from cds_service.errors import CallInvalid
 
 _KEPT_OUT: Final = "fhirAuthorization"
@@ -69,12 +70,7 @@ def kept(path: Path) -> dict[str, Any]:
     Raises:
         CallInvalid: the file cannot be read, or holds no call.
     """
-    try:
-        request = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CallInvalid(f"--replay {path}: {error.strerror}.") from None
-    except (ValueError, RecursionError):
-        raise CallInvalid(f"--replay {path}: not valid JSON.") from None
+    request = json_in(path, "--replay")
     if not isinstance(request, dict) or not isinstance(request.get("hook"), str):
         raise CallInvalid(f"--replay {path}: expected a CDS Hooks request.")
     return {name: value for name, value in request.items() if name != _KEPT_OUT}
