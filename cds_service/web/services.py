@@ -21,6 +21,7 @@ from cds_service.service import HookService, no_actions
 from cds_service.store.base import CardRecord, ConsultRecord, Store, SuggestedOrder
 from cds_service.web.caller import client_id, current_caller
 from cds_service.web.measuring import note_answer
+from cds_service.web.turns import Turns
 
 _SPECIFICATION = "2.0.1"
 """The version of CDS Hooks that is implemented (CH-019)."""
@@ -41,6 +42,7 @@ def blueprint(
     """Discovery and one route for all services; what a call is answered with may depend on who calls."""
     routes = Blueprint("cds_services", __name__)
     by_id = {service.id: service for service in services}
+    turns = Turns()
 
     @routes.get("/cds-services")
     def discover() -> Response:
@@ -57,7 +59,9 @@ def blueprint(
         started = time.perf_counter()
         caller = current_caller()
         parts = parts_for(caller)
-        outcome = answer(service, read_body(), parts, caller)
+        body = read_body()
+        with turns.of(len(body)):
+            outcome = answer(service, body, parts, caller)
         elapsed = (time.perf_counter() - started) * 1000
         patient = pseudonym(client_id(), outcome.fhir_server, outcome.patient_id)
         kept = _keep(store, consult_record(service, outcome, parts, now(), elapsed, client_id(), patient))
