@@ -1,23 +1,35 @@
-"""Big calls take turns in each process."""
+"""Big calls take turns in each process.
+
+Threads of one process share one interpreter: two big calls at once end later than one after the other, and keep more in
+memory.
+"""
 
 from __future__ import annotations
 
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 BIG_BYTES: Final = 1024 * 1024
 """From this size on a call is big."""
+WAIT_SECONDS: Final = 1.0
+"""How long a turn is waited for: the call before may itself be waiting for a FHIR server."""
 AT_ONCE = 1
 
 
 class Turns:
-    """Lets so many big calls of a process be worked on at once; small ones never wait."""
+    """Lets one big call of a process be worked on at a time; small ones never wait."""
 
-    def __init__(self, at_once: int | None = None, big: int = BIG_BYTES) -> None:
-        self._free = threading.BoundedSemaphore(at_once or AT_ONCE)
-        self._big = big
+    def __init__(self) -> None:
+        self._free = threading.BoundedSemaphore(AT_ONCE)
 
-    def of(self, size: int) -> AbstractContextManager[object]:
+    @contextmanager
+    def of(self, size: int) -> Iterator[None]:
         """The turn of a call with a body of so many bytes."""
-        return self._free if size >= self._big else nullcontext()
+        mine = size >= BIG_BYTES and self._free.acquire(timeout=WAIT_SECONDS)
+        try:
+            yield
+        finally:
+            if mine:
+                self._free.release()
