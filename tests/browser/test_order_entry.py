@@ -325,7 +325,7 @@ def test_markdown_makes_no_markup_of_its_own(page: Page) -> None:
 
 
 def test_the_whole_story_by_keyboard(page: Page) -> None:
-    """No click: open, choose, take the suggestion, override a card, sign."""
+    """No click: open, choose, take the suggestion, sign, dispatch, book, discharge."""
 
     def tab_to(name: str, role: str = "button") -> Locator:
         wanted = page.get_by_role(role, name=name).first  # type: ignore[arg-type]
@@ -359,6 +359,17 @@ def test_the_whole_story_by_keyboard(page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#signed-title")).to_be_focused()
     expect(page.locator("#announcer")).to_contain_text("Signed.")
+    tab_to("Dispatch MRI")
+    page.keyboard.press("Enter")
+    expect(page.locator("#announcer")).to_contain_text("order-dispatch: Protocol and safety facts")
+    expect(page.locator("#signed-title")).to_be_focused()
+    tab_to("Book MRI")
+    page.keyboard.press("Enter")
+    expect(page.locator("#signed")).to_contain_text("Booked for")
+    page.locator("#patient-name").focus()
+    tab_to("Discharge")
+    page.keyboard.press("Enter")
+    expect(page.locator("#discharged")).to_be_focused()
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])

@@ -10,17 +10,24 @@ let numbered = 0;
 export function cardView(card, decided) {
   const [sign, word] = GRAVITY[card.indicator] ?? GRAVITY.info;
   const title = `card-${++numbered}`;
+  const [first, rest] = parted(blocks(card.detail), SHOWN_AT_ONCE[card.indicator]);
   return h(
     "article",
     { class: `card ${card.indicator}`, "aria-labelledby": title },
     h("p", { class: "gravity" }, h("span", { class: "sign", "aria-hidden": "true" }, sign), word),
     h("h4", { id: title }, card.summary),
-    h("div", { class: "detail" }, blocks(card.detail).slice(0, SHOWN_AT_ONCE[card.indicator])),
+    h("div", { class: "detail" }, first),
     choices(card, decided),
-    reasons(blocks(card.detail).slice(SHOWN_AT_ONCE[card.indicator])),
+    reasons(rest),
     h("p", { class: "cite" }, "Source: ", link(card.source.label, card.source.url), topic(card.source.topic)),
     links(card.links),
   );
+}
+
+/** The first blocks and the others; a list stays with the line above it. */
+function parted(all, most) {
+  const end = all[most]?.tagName === "UL" ? most + 1 : most;
+  return [all.slice(0, end), all.slice(end)];
 }
 
 const topic = (coding) => (coding?.display ? ` (${coding.display.toLowerCase()})` : "");
