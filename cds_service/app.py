@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from flask import Flask
@@ -51,6 +51,9 @@ from cds_service.web import services as cds_services
 from fhir_profiles.synthetic import moved_to, resources, synthetic_patients
 from fhir_profiles.terminology import Terminology, load_terminology
 from hooks import SERVICES
+
+if TYPE_CHECKING:
+    from cds_service.tracing import Traces
 
 
 def create_app(
@@ -100,8 +103,10 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     edge.register(app, settings)
     problems.register(app)
+    traces = _traces(settings)
+    if metrics or traces:
+        measuring.register(app, metrics, traces)
     if metrics:
-        measuring.register(app, metrics)
         app.register_blueprint(measuring.blueprint(metrics))
     for client in _admit(app, settings, clients, fetch):
         parts_for(Caller(client))
@@ -119,6 +124,21 @@ def create_app(
         app.register_blueprint(feedback_page.blueprint(partial(shown_cards, settings), shared))
     store.release()
     return app
+
+
+def _traces(settings: Settings) -> Traces | None:
+    """Traces, if they are wanted.
+
+    Raises:
+        SettingsError: the extra is not installed.
+    """
+    if settings.tracing == "off":
+        return None
+    try:
+        from cds_service.tracing import tracing  # noqa: PLC0415 - needs an extra
+    except ImportError:
+        raise SettingsError("PNET_CDS_TRACING: traces need the extra pnet-cds[otel], which is not installed") from None
+    return tracing()
 
 
 def require_public_url(settings: Settings) -> None:

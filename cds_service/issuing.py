@@ -16,6 +16,9 @@ from cds_service.service import Consultation
 ASSESSMENT: Final = "org.pnet-cds.assessment"
 """Member of the response's extension that holds the assessment object."""
 
+NOT_ASSESSED: Final = "not-assessed"
+"""In place of a scenario where there was nothing to say."""
+
 _ACTIONS: Final = "systemActions"
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 
@@ -47,6 +50,11 @@ class Outcome:
     defects: tuple[str, ...] = ()
     patient_id: str = ""
     fhir_server: str = ""
+
+    @property
+    def scenario(self) -> str:
+        """What was found, or that there was nothing to assess."""
+        return self.assessment.scenario if self.assessment else NOT_ASSESSED
 
 
 def nothing_to_say(request: HookRequest, new_id: Callable[[], str]) -> Outcome:

@@ -67,6 +67,11 @@ def note_client(client_id: str) -> None:
     structlog.contextvars.bind_contextvars(client=client_id)
 
 
+def note_trace(trace_id: str) -> None:
+    """Every line of this call also names its trace."""
+    structlog.contextvars.bind_contextvars(trace_id=trace_id)
+
+
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A line without what must not be kept: members named like secrets or records, and values that look like them."""
     return {name: _redacted(name, value) for name, value in event.items()}

@@ -28,6 +28,7 @@ from cds_service.knowledge.model import Knowledge
 from cds_service.protocol.configuration import wanted_cards, wants_records
 from cds_service.protocol.request import HookRequest, parse_request
 from cds_service.service import Booking, Consultation, HookService, Input, Subject
+from cds_service.stages import Done, Stage, unwatched
 from cds_service.subjects import Orders, held_in_chart, named_in_call
 from fhir_profiles.facts import read_chart
 from fhir_profiles.inputs import INPUTS, facts_held_in, quick_tests
@@ -59,32 +60,41 @@ class Parts:
     draft_members: bool = False
 
 
-def answer(service: HookService, body: bytes, parts: Parts, caller: Caller = DEMO_CALLER) -> Outcome:
-    """Answer one call of a client to one service.
+def answer(
+    service: HookService, body: bytes, parts: Parts, caller: Caller = DEMO_CALLER, done: Done = unwatched
+) -> Outcome:
+    """Answer one call of a client to one service; whoever measures is told which stages are done.
 
     Raises:
         RequestError: the call cannot be answered as it came in.
     """
     request, today = parse_request(body, service.hook), parts.today()  # one call is about one day
     orders = named_in_call(service, request, parts.terminology)
+    done(Stage.REQUEST)
     if service.subject is Subject.DRAFTS and not orders.subjects:
         return nothing_to_say(request, parts.new_id)
     inputs, wanted = _inputs(service), quick_tests(parts.terminology)
     received = receive(request.prefetch, inputs, wanted)
+    done(Stage.PREFETCH)
     received = complete(received, request, inputs, wanted, parts.policy, parts.read)
+    done(Stage.FHIR_READ)
     _require(service, received)
     refuse_older_versions(received.resources)
     orders, bookings = held_in_chart(service, request, received, orders, parts.terminology)
     if service.subject in (Subject.DISPATCHED, Subject.APPOINTMENTS) and not (orders.subjects or bookings):
         return nothing_to_say(request, parts.new_id)
     chart = _chart(request, orders.all, received, service, parts, today)
+    done(Stage.FACTS)
     if chart.deceased or (not chart.nen_evidence and chart.facts.nen_status is not None):
         return nothing_to_say(request, parts.new_id)
     consultation = _consult(request, orders, bookings, chart, received, parts, caller, today)
+    done(Stage.ASSESS)
     cards = wanted_cards(service.respond(consultation), request.configuration) if chart.nen_evidence else ()
     records = wants_records(request.configuration, service.acts(parts.knowledge.site))
     actions = service.act(consultation) if chart.nen_evidence and records else ()
-    return issue(cards, actions, consultation, request, parts.new_id, parts.placement)
+    outcome = issue(cards, actions, consultation, request, parts.new_id, parts.placement)
+    done(Stage.CARDS)
+    return outcome
 
 
 def _consult(

@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     metrics: Literal["off", "open"] | None = Field(
         None, description="Who may read /metrics: nobody, or everybody who can reach it; unset: open in demo mode only."
     )
+    tracing: Literal["off", "otlp"] = Field(
+        "off", description="Traces for OpenTelemetry, set up by its own OTEL_… variables; needs pnet-cds[otel]."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
 
     @field_validator("public_url")

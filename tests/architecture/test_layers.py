@@ -16,13 +16,13 @@ ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("cds_service", "fhir_profiles", "hooks")
 
 LAYERS: Final = (
-    {"errors", "settings", "addresses"},
+    {"errors", "settings", "addresses", "stages"},
     {"domain", "observability", "clients"},
     {"knowledge", "protocol"},
     {"clinical", "service", "http_client", "store"},
     {"interchange", "fhir", "fhir_profiles", "auth"},
     {"consult", "cards", "ehr", "issuing", "proof", "reports", "selftest", "sites", "subjects"},
-    {"hooks", "artefacts", "metrics", "story"},
+    {"hooks", "artefacts", "metrics", "story", "tracing"},
     {"pipeline"},
     {"web", "commands"},
     {"explain", "app", "server", "installation", "checks", "cli", "__main__"},
@@ -58,6 +58,7 @@ ONLY_IN: Final = {
     "pydantic_settings": {"settings"},
     "structlog": {"observability"},
     "prometheus_client": {"metrics"},
+    "opentelemetry": {"tracing"},
     "click": {"cli", "commands"},
     "psycopg": set(),
     "leather": {"web"},
