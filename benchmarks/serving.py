@@ -6,6 +6,7 @@ Both run under the same gunicorn with the same settings, one worker each.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from flask import Flask
@@ -21,7 +22,7 @@ def main(what: str, port: str) -> None:
     """Serve until told to stop; the store of the service is a file in the current directory."""
     settings = load_settings(demo=True, port=port, database_url=f"sqlite:///{Path.cwd()}/bench.sqlite")
     configure_logging(settings.log_level)
-    Server(_app(what, settings), settings).run()
+    Server(partial(_app, what, settings), settings).run()
 
 
 def _app(what: str, settings: Settings) -> Flask:
