@@ -119,7 +119,7 @@ def create_app(
     app.register_blueprint(docs.blueprint(services, shared, demo=settings.demo, metrics=settings.serves_metrics))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
-        app.register_blueprint(order_entry.blueprint(knowledge, terminology))
+        app.register_blueprint(order_entry.blueprint(shared))
         app.register_blueprint(story.blueprint(shared, store))
         app.register_blueprint(feedback_page.blueprint(partial(shown_cards, settings), shared))
     store.release()

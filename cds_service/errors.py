@@ -160,6 +160,12 @@ class UnsupportedFhirVersion(RequestError):
     slug = "fhir-version-unsupported"
 
 
+class FhirServerRefused(RequestError):
+    """The FHIR server that is named may not be read by this service."""
+
+    slug = "fhir-server-not-allowed"
+
+
 class PrefetchMissing(RequestError):
     """Data without which no useful and safe answer exists was not supplied."""
 

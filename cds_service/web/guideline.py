@@ -108,7 +108,7 @@ def blueprint(knowledge: Knowledge, today: Callable[[], date], public_url: str) 
         __name__,
         url_prefix="/guideline",
         template_folder="templates",
-        static_folder="static",
+        static_folder="static/guideline",  # and nothing of the demo
         static_url_path="/static",
     )
     base = urlsplit(public_url).path.rstrip("/") + "/guideline"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from cds_service import errors
 from cds_service.knowledge.model import Knowledge
 from cds_service.metrics.counts import CONTENT_TYPE
 from cds_service.service import HookService
@@ -131,6 +132,7 @@ def demo(services: tuple[HookService, ...], knowledge: Knowledge) -> Paths:
             "Studies that can be ordered",
             {"200": answer("With the code they are ordered by.", body({"type": "array", "items": study}))},
         ),
+        "/demo/charts": {"post": _chart(chart)},
         "/demo/static/{file}": _get(
             "Demo",
             "order-entry-file",
@@ -166,6 +168,32 @@ def demo(services: tuple[HookService, ...], knowledge: Knowledge) -> Paths:
             hook,
         ),
     }
+
+
+def _chart(chart: Schema) -> dict[str, Any]:
+    """Reading a chart; what is asked for is in the body, because addresses are logged on their way."""
+    asked: Schema = {
+        "type": "object",
+        "required": ["fhirServer", "patientId"],
+        "properties": {
+            "fhirServer": {"type": "string", "description": "Base URL."},
+            "patientId": {"type": "string"},
+            "token": {"type": "string", "description": "Bearer token for that server."},
+        },
+    }
+    found: Schema = {
+        "type": "object",
+        "required": ["chart", "lacking"],
+        "properties": {"chart": chart, "lacking": {"type": "object", "additionalProperties": {"type": "string"}}},
+    }
+    kinds = (errors.InvalidRequest, errors.UnsupportedMediaType, errors.FhirServerRefused, errors.RemoteError)
+    return operation(
+        "Demo",
+        "chart",
+        "A chart of a FHIR server",
+        {"200": answer("All that calls may be made of, and what could not be read.", body(found)), **refusals(kinds)},
+        requestBody={"required": True, "content": body(asked)},
+    )
 
 
 def _get(

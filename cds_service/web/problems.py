@@ -38,6 +38,7 @@ STATUS: Final[dict[type[errors.PnetCdsError], HTTPStatus]] = {
     errors.HookMismatch: HTTPStatus.BAD_REQUEST,
     errors.PatientMismatch: HTTPStatus.BAD_REQUEST,
     errors.UnsupportedFhirVersion: HTTPStatus.BAD_REQUEST,
+    errors.FhirServerRefused: HTTPStatus.FORBIDDEN,
     errors.PrefetchMissing: HTTPStatus.PRECONDITION_FAILED,
 }
 
