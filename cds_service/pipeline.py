@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache, partial
 
+from cds_service.cards.why import with_why
 from cds_service.clients import DEMO_CALLER, Caller, PamaPlacement
 from cds_service.clinical.contradictions import assess_chart
 from cds_service.clinical.pama import with_pama
@@ -90,6 +91,7 @@ def answer(
     consultation = _consult(request, orders, bookings, chart, received, parts, caller, today)
     done(Stage.ASSESS)
     cards = wanted_cards(service.respond(consultation), request.configuration) if chart.nen_evidence else ()
+    cards = tuple(with_why(card, consultation) for card in cards)
     records = wants_records(request.configuration, service.acts(parts.knowledge.site))
     actions = service.act(consultation) if chart.nen_evidence and records else ()
     outcome = issue(cards, actions, consultation, request, parts.new_id, parts.placement)

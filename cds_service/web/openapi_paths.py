@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Final
 
 from cds_service import errors
@@ -26,6 +27,7 @@ _DAY: Final = {
 }
 
 
+_NAMED: Final = 3  # rules in the example of a link
 _FILE_TYPES: Final = (
     "text/javascript; charset=utf-8",
     "text/css; charset=utf-8",
@@ -80,6 +82,14 @@ def operations(*, demo: bool, metrics: bool) -> Paths:
 def guideline(knowledge: Knowledge) -> Paths:
     """Pages about the rules."""
     search = {"name": "q", "in": "query", "description": "Words to find rules by.", "schema": {"type": "string"}}
+    named = {
+        "name": "rules",
+        "in": "query",
+        "required": True,
+        "description": "Ids of rules, separated by commas, as links of cards have them.",
+        "schema": {"type": "string"},
+        "example": ",".join(islice(knowledge.rows, _NAMED)),
+    }
     scenario = in_path("scenario", {"enum": list(knowledge.scenarios)})
     rule = in_path("rule", {"type": "string"}, next(iter(knowledge.rows)))
     style = {
@@ -92,6 +102,8 @@ def guideline(knowledge: Knowledge) -> Paths:
         "/guideline/rules": _page("rules", "Every rule"),
         "/guideline/rules/{rule}": _page("rule", "A rule", rule),
         "/guideline/scenarios/{scenario}": _page("scenario", "A scenario", scenario),
+        "/guideline/why": _page("why", "The rules a card names", named),
+        "/guideline/coverage": _page("coverage", "What of the specification is carried out"),
         "/guideline/matrix": _page("matrix", "Scenarios and studies"),
         "/guideline/sources": _page("sources", "Sources"),
         "/guideline/changes": _page("changes", "Changes of the clinical content"),

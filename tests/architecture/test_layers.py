@@ -38,6 +38,7 @@ WITHIN_A_LAYER: Final = {
     ("cli", "explain"): "the command of that name",
     ("cli", "checks"): "the command check",
     ("cli", "installation"): "every command may ask whether the installation is sound",
+    ("commands", "web"): "the feedback report as a page is the page of the demo",
     ("__main__", "cli"): "python -m cds_service",
     ("__main__", "installation"): "which looks at the installation before it uses it",
 }
