@@ -100,6 +100,38 @@ def guideline(knowledge: Knowledge) -> Paths:
     }
 
 
+def app() -> Paths:
+    """The SMART app: not called by programs, but by the browser that an EHR sends."""
+    issuer = {"name": "iss", "in": "query", "description": "Base URL of the FHIR server.", "schema": {"type": "string"}}
+    handle = {
+        "name": "launch",
+        "in": "query",
+        "description": "The EHR's handle of its context; without it, the launch is standalone.",
+        "schema": {"type": "string"},
+    }
+    code, state = ({"name": name, "in": "query", "schema": {"type": "string"}} for name in ("code", "state"))
+    refused = {
+        "403": page("The app is not set up for this FHIR server, or the EHR did not let it in."),
+        "502": page("The EHR's servers did not do their part."),
+    }
+    script = {
+        "200": answer("The script.", {"text/javascript; charset=utf-8": {"schema": {"type": "string"}}}),
+        "404": problem(HTTPStatus.NOT_FOUND, (("http-404", "There is nothing at this path."),)),
+    }
+    sent = {"302": {"description": "To the authorization server of the EHR."}}
+    back = {
+        "200": page("The story."),
+        "400": page("No launch that began in this browser a short time ago, or none with a patient."),
+    }
+    return {
+        "/smart/launch": _get("App", "launch", "Opens the SMART app", sent | refused, issuer, handle),
+        "/smart/callback": _get("App", "launched", "Where the EHR sends the browser back", back | refused, code, state),
+        "/smart/static/{file}": _get(
+            "App", "app-file", "Its script", script, in_path("file", {"enum": ["handback.js"]})
+        ),
+    }
+
+
 def demo(services: tuple[HookService, ...], knowledge: Knowledge) -> Paths:
     """The synthetic patients, and what the order-entry page needs."""
     patient = in_path("patient", {"enum": [found.slug for found in synthetic_patients()]})

@@ -39,6 +39,13 @@ STATUS: Final[dict[type[errors.PnetCdsError], HTTPStatus]] = {
     errors.PatientMismatch: HTTPStatus.BAD_REQUEST,
     errors.UnsupportedFhirVersion: HTTPStatus.BAD_REQUEST,
     errors.PrefetchMissing: HTTPStatus.PRECONDITION_FAILED,
+    errors.LaunchError: HTTPStatus.BAD_GATEWAY,
+    errors.UnknownIssuer: HTTPStatus.FORBIDDEN,
+    errors.LaunchUnknown: HTTPStatus.BAD_REQUEST,
+    errors.LaunchDenied: HTTPStatus.FORBIDDEN,
+    errors.LaunchWithoutPatient: HTTPStatus.BAD_REQUEST,
+    errors.ScopesMissing: HTTPStatus.FORBIDDEN,
+    errors.ChartUnreadable: HTTPStatus.BAD_GATEWAY,
 }
 
 _ISSUE_CODES: Final = {
