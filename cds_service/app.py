@@ -36,6 +36,7 @@ from cds_service.web import (
     artefacts,
     cors,
     demo,
+    demo_ehr,
     docs,
     edge,
     feedback,
@@ -123,6 +124,7 @@ def create_app(
         app.register_blueprint(demo.blueprint(services, store, today))
         app.register_blueprint(order_entry.blueprint(knowledge, terminology))
         app.register_blueprint(story.blueprint(shared, store))
+        app.register_blueprint(demo_ehr.blueprint(store, today, key, settings.public_base))
         app.register_blueprint(feedback_page.blueprint(partial(shown_cards, settings), shared))
     store.release()
     if clients:

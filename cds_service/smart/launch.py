@@ -135,7 +135,7 @@ def redeem(begun: Begun, code: str, client_id: str, redirect_uri: str, policy: R
 
 
 def _opened(token: str, answer: Mapping[str, Any]) -> Opened:
-    patient = _bare(answer.get("patient"))
+    patient = _bare(answer.get("patient"), "Patient")
     if not patient:
         raise LaunchWithoutPatient("The EHR opened the app without a patient. Open a chart first, or choose a patient.")
     scope = answer.get("scope")
@@ -143,15 +143,15 @@ def _opened(token: str, answer: Mapping[str, Any]) -> Opened:
         token,
         scope if isinstance(scope, str) and scope.strip() else None,
         patient,
-        _bare(answer.get("encounter")) or None,
+        _bare(answer.get("encounter"), "Encounter") or None,
         _text(answer.get("appContext")),
         _messaging(answer),
     )
 
 
-def _bare(given: object) -> str:
-    """An id; empty when it is none."""
-    found = _text(given).rpartition("/")[2]
+def _bare(given: object, kind: str) -> str:
+    """An id, also when it came as a reference; empty when it is none."""
+    found = _text(given).removeprefix(f"{kind}/")
     return found if _ID.fullmatch(found) else ""
 
 

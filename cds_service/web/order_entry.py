@@ -1,6 +1,6 @@
 """The order-entry page of the demo: an ordinary CDS Hooks client that runs in the browser, and the studies it orders.
 
-The page may load and call what this service has, and nothing else; no script may turn text into markup.
+The page may load, call and frame what this service has, and nothing else; no script may turn text into markup.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from flask import Blueprint, Response, jsonify, make_response, render_template
 
 from cds_service.ehr.orders import written_order
 from cds_service.knowledge.model import Knowledge
+from cds_service.web.demo_ehr import issuer
 from cds_service.web.guideline import harden
 from fhir_profiles.terminology import Terminology
 
@@ -23,8 +24,9 @@ FILES: Final = tuple(sorted(path.name for path in (Path(__file__).parent / FOLDE
 """What the page is made of, besides its HTML."""
 
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'none'; "
-    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
 
@@ -40,6 +42,7 @@ def page(knowledge: Knowledge, public_url: str) -> Callable[[], Response]:
                     base=base,
                     style=f"{base}/guideline/static/guideline.css",
                     files=f"{base}/demo/static",
+                    fhir_server=issuer(public_url),
                     knowledge=knowledge,
                 )
             )

@@ -125,8 +125,7 @@ def blueprint(
         logger().warning("refused", slug=error.slug, status=int(status))
         note_refusal(error.slug)
         page = render_template("smart/refused.html", said=str(error), slug=error.slug, call=g.request_id, root=root)
-        frames = {origin for caller in callers() for origin in caller.client.frame_origins}
-        return _strict(make_response(page, status), sorted(frames))
+        return _strict(make_response(page, status), _all_frames(callers))
 
     @routes.after_request
     def spent(response: Response) -> Response:
@@ -182,6 +181,14 @@ def _opened_from(store: Store, opened: Opened, patient: str) -> OpenedFrom | Non
     if consult is None or consult.patient != patient:
         return None
     return OpenedFrom(consult, next(card for card in consult.cards if card.uuid == opened.app_context))
+
+
+def _all_frames(callers: Callable[[], tuple[Caller, ...]]) -> list[str]:
+    """The origins of the pages of every EHR; none while the store cannot be read."""
+    try:
+        return sorted({origin for caller in callers() for origin in caller.client.frame_origins})
+    except StoreError:
+        return []
 
 
 def _reason(code: str) -> str:

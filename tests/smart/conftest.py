@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +14,14 @@ import requests
 from cds_service.app import create_app
 from cds_service.auth.keys import read_key_set
 from cds_service.clients import Client
+from cds_service.knowledge import Knowledge
 from cds_service.settings import Settings
 from cds_service.store.clients import GIVEN, SqlClients, open_clients
 from fhir_profiles.synthetic import resources, synthetic_patients
+from fhir_profiles.terminology import Terminology
 from tests.builders import AS_OF
 from tests.conftest import served
+from tests.serving import free_port
 from tests.signing import claims, key_set, public_jwk, sign
 from tests.smart.ehr import Ehr, running
 
@@ -30,13 +32,6 @@ SLUG: Final = "incidental-tail-lesion"
 def chart_of(slug: str) -> list[dict[str, Any]]:
     """The chart of a synthetic patient, to be changed at will."""
     return copy.deepcopy(resources(next(patient.bundle for patient in synthetic_patients() if patient.slug == slug)))
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @dataclass
@@ -77,20 +72,20 @@ def ehr() -> Iterator[Ehr]:
         yield made
 
 
-MakeWorld = Callable[..., World]
-
-
 @pytest.fixture
-def world(ehr: Ehr, tmp_path: Path) -> Iterator[World]:
+def world(ehr: Ehr, tmp_path: Path, knowledge: Knowledge, terminology: Terminology) -> Iterator[World]:
     """The two, each knowing the other."""
     url, port = f"sqlite:///{tmp_path}/store.sqlite", free_port()
     app = f"http://127.0.0.1:{port}"
     clients = open_clients(url)
-    clients.add(Client("ehr", ISSUER, fhir_servers=(ehr.fhir,), smart_client_id=ehr.client_id, frame_origins=(ehr.base,)))
+    clients.add(
+        Client("ehr", ISSUER, fhir_servers=(ehr.fhir,), smart_client_id=ehr.client_id, frame_origins=(ehr.base,))
+    )
     clients.give_keys("ehr", read_key_set(key_set(public_jwk("ehr")), GIVEN).keys)
     ehr.redirect_uri = f"{app}/smart/callback"
-    settings = {"database_url": url, "public_url": app, "fhir_networks": "127.0.0.0/8", "fhir_seconds": 20.0}
-    made = create_app(Settings(**settings), today=lambda: AS_OF)  # type: ignore[arg-type]
+    settings = {"database_url": url, "public_url": app, "fhir_networks": "127.0.0.1/32", "fhir_seconds": 20.0}
+    given = Settings(**settings)  # type: ignore[arg-type]
+    made = create_app(given, knowledge=knowledge, terminology=terminology, today=lambda: AS_OF)
     for _ in served(made, port):
         with requests.Session() as browser:
             browser.trust_env = False

@@ -3,6 +3,7 @@ import { cardView } from "./cards.js";
 import { chartView } from "./chart.js";
 import { Client } from "./client.js";
 import { at, focusOn, h } from "./dom.js";
+import { AppFrame } from "./smart.js";
 import { applied, draftOf, isDraft, nameOf, ratingOf, referenceTo, resources } from "./ehr.js";
 import { orderView } from "./orders.js";
 import { wire } from "./wire.js";
@@ -11,7 +12,12 @@ const BASE = `${location.origin}${at("order-entry").dataset.base}`;
 const MODALITY = {
   mri: "MRI", ct: "CT", "pet-ct": "PET/CT", scintigraphy: "Scintigraphy", endoscopy: "Endoscopy", ultrasound: "Ultrasound",
 };
-const client = new Client(BASE, keep);
+const client = new Client(BASE, at("order-entry").dataset.fhirServer, keep);
+const app = new AppFrame(at("app-room"), {
+  drafts: () => open.drafts,
+  change: changeDrafts,
+  done: closeApp,
+});
 let patients = [];
 let studies = [];
 let open = null; // what is on the screen about one patient
@@ -43,6 +49,7 @@ async function showAddressed() {
   at("picker").hidden = Boolean(listed);
   at("workspace").hidden = !listed;
   open = null;
+  closeApp();
   if (listed) await openChart(listed);
   else focusOn(at("picker-title"));
 }
@@ -54,6 +61,7 @@ async function openChart({ slug, title, story }) {
     encounter: found.find((r) => r.resourceType === "Encounter"),
     chart: found.filter((r) => !isDraft(r)),
     proposed: found.filter(isDraft),
+    slug,
     drafts: [],
     signed: [],
     reviewed: "",
@@ -215,8 +223,34 @@ function decisions(path, card) {
       showOrders();
       return (await client.accept(path, card.uuid, accepted)).status === 200;
     },
+    launch: openApp,
     override: async (reason) => (await client.override(path, card.uuid, reason)).status === 200,
   };
+}
+
+// --- the SMART app ---------------------------------------------------------------------------------------------------
+
+/** Opens the app of a card's link as EHRs do: beside the chart, with a handle of what is open. */
+async function openApp({ label, url, appContext }) {
+  const query = new URLSearchParams(appContext ? { appContext } : {});
+  const told = await json(`/demo/ehr/launch/${encodeURIComponent(open.slug)}?${query}`);
+  const address = `${url}?${new URLSearchParams({ iss: told.iss, launch: told.launch })}`;
+  if (new URL(url).origin !== location.origin) return window.open(address, "_blank", "noopener");
+  app.open(address, label, told.messagingHandle);
+  at("app").hidden = false;
+  return focusOn(at("app-title"));
+}
+
+function closeApp() {
+  app.close();
+  at("app").hidden = true;
+}
+
+/** The app changed draft orders: the hook fires again, as after every change. */
+function changeDrafts(drafts, changed) {
+  open.drafts = drafts;
+  showOrders();
+  return changed.length ? fire("order-select", changed) : undefined;
 }
 
 const announce = (text) => { at("announcer").textContent = text; };
@@ -235,6 +269,7 @@ async function start() {
   at("study").replaceChildren(...studyOptions());
   at("order-form").addEventListener("submit", chooseStudy);
   at("sign").addEventListener("click", sign);
+  at("app-close").addEventListener("click", closeApp);
   window.addEventListener("popstate", route);
   if (location.search) await route();
 }

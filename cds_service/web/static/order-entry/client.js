@@ -2,9 +2,10 @@
 import { contextOf, prefetch } from "./ehr.js";
 
 export class Client {
-  /** @param base where the service is. @param kept told of every exchange. */
-  constructor(base, kept) {
+  /** @param base where the service is. @param fhirServer the EHR's own. @param kept told of every exchange. */
+  constructor(base, fhirServer, kept) {
     this.base = base;
+    this.fhirServer = fhirServer;
     this.kept = kept;
     this.services = [];
   }
@@ -22,6 +23,7 @@ export class Client {
     const request = {
       hook,
       hookInstance: crypto.randomUUID(),
+      fhirServer: this.fhirServer,
       context,
       prefetch: prefetch(service.prefetch, context, chart),
     };
