@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-import pytest
-from playwright.sync_api import Browser, FrameLocator, Page, expect
+from playwright.sync_api import FrameLocator, Page, expect
 
-from tests.browser.conftest import DESKTOP, HOSTILE_PATIENT, PHONE, Site, quiet_page
-from tests.browser.test_order_entry import MRI, answer_of, choose, is_sound, open_patient
+from tests.browser.test_order_entry import MRI, answer_of, choose, open_patient
 
 APP: Final = "The patient's story"
 

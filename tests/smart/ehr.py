@@ -16,11 +16,14 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.serving import serving
 
 Json = Any
+JSON: Final = {"Content-Type": "application/json"}
+Answered = tuple[int, bytes, dict[str, str]]
+"""Status, body and headers."""
 PAGE: Final = Path(__file__).with_name("ehr.html")
 
 
@@ -77,7 +80,7 @@ class Ehr:
 
     def smart_configuration(self) -> Json:
         """What the app is told about this EHR."""
-        usual = {
+        usual: dict[str, Json] = {
             "authorization_endpoint": f"{self.base}/authorize?tenant=a%26b",
             "token_endpoint": f"{self.base}/token",
             "capabilities": ["launch-ehr", "launch-standalone", "client-public", "permission-v2"],
@@ -124,6 +127,36 @@ class Ehr:
         }
         return {name: value for name, value in (usual | self.told).items() if value is not None}
 
+    def answer(self, asked: str, given: dict[str, str], bearer: str) -> Answered:
+        """Whatever is asked for, by whomever; what is wrong with it is kept."""
+        method, _, target = asked.partition(" ")
+        self.asked.append(target)
+        path = urlsplit(target).path
+        try:
+            if path in self.broken:
+                status, text = self.broken[path]
+                return status, text.encode(), JSON
+            if path == "/authorize":
+                return 302, b"", {"Location": self.authorize(given)}
+            if path == "/page":
+                return 200, PAGE.read_bytes(), {"Content-Type": "text/html; charset=utf-8"}
+            found = self._json(f"{method} {path}", given, bearer)
+            return 404 if found is None else 200, json.dumps(found).encode(), JSON
+        except (AssertionError, KeyError) as problem:
+            self.problems.append(f"{path}: {type(problem).__name__} {problem}")
+            return 400, b'{"error": "invalid_request"}', JSON
+
+    def _json(self, asked: str, given: dict[str, str], bearer: str) -> Json:
+        if asked == "GET /fhir/.well-known/smart-configuration":
+            return self.smart_configuration()
+        if asked == "POST /token":
+            return self.grant(given)
+        if not asked.startswith("GET /fhir/"):
+            return None
+        assert bearer in self.tokens, "token"
+        _, _, kind, *identifier = asked.split("/")
+        return self.read(kind, identifier[0]) if identifier else self.search(kind, given)
+
     def search(self, kind: str, query: Mapping[str, str]) -> Json:
         """A search by what the app searches by."""
         assert query["patient"] == self.patient, "another patient"
@@ -152,39 +185,13 @@ def running(ehr: Ehr) -> Iterator[Ehr]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            self._answer({name: values[0] for name, values in parse_qs(body, strict_parsing=True).items()})
+            self._answer(dict(parse_qsl(body, strict_parsing=True)))
 
         def _answer(self, given: dict[str, str]) -> None:
-            ehr.asked.append(self.path)
-            path = urlsplit(self.path).path
-            try:
-                if path in ehr.broken:
-                    status, text = ehr.broken[path]
-                    self._send(status, text.encode(), "application/json")
-                elif path == "/authorize":
-                    self._send(302, b"", "text/plain", Location=ehr.authorize(given))
-                elif path == "/page":
-                    self._send(200, PAGE.read_bytes(), "text/html; charset=utf-8")
-                else:
-                    found = self._json(path, given)
-                    self._send(404 if found is None else 200, json.dumps(found).encode(), "application/json")
-            except (AssertionError, KeyError) as problem:
-                ehr.problems.append(f"{path}: {type(problem).__name__} {problem}")
-                self._send(400, b'{"error": "invalid_request"}', "application/json")
-
-        def _json(self, path: str, given: dict[str, str]) -> Json:
-            if path == "/fhir/.well-known/smart-configuration":
-                return ehr.smart_configuration()
-            if path == "/token":
-                assert self.command == "POST"
-                return ehr.grant(given)
-            assert self.headers.get("Authorization", "").removeprefix("Bearer ") in ehr.tokens, "token"
-            _, _, kind, *identifier = path.split("/")
-            return ehr.read(kind, identifier[0]) if identifier else ehr.search(kind, given)
-
-        def _send(self, status: int, content: bytes, kind: str, **headers: str) -> None:
+            bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            status, content, headers = ehr.answer(f"{self.command} {self.path}", given, bearer)
             self.send_response(status)
-            for name, value in ({"Content-Type": kind, "Content-Length": str(len(content))} | headers).items():
+            for name, value in (headers | {"Content-Length": str(len(content))}).items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)

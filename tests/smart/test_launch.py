@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,9 +15,8 @@ from structlog.testing import capture_logs
 
 from cds_service.store.connect import open_engine
 from cds_service.web import smart_cookie
-from tests.calling import HOOK_INSTANCE
-from tests.smart.conftest import World, chart_of
 from tests.smart.ehr import Ehr, running
+from tests.smart.world import World, chart_of
 
 NAME: Final = "Lindqvist"
 """Of the patient; on no page but the story."""
@@ -28,32 +26,6 @@ MESSAGING: Final = {"smart_web_messaging_handle": "handle-1", "smart_web_messagi
 # --- what is asked and shown ------------------------------------------------------------------------------------------
 
 
-def order_select(world: World, **more: Any) -> Any:
-    """The answer to the draft of the story, as the EHR gets it."""
-    drafts = [one for one in world.ehr.chart if one.get("status") == "draft"]
-    context = {
-        "userId": "Practitioner/1",
-        "patientId": world.ehr.patient,
-        "selections": [f"ServiceRequest/{one['id']}" for one in drafts],
-        "draftOrders": {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": d} for d in drafts]},
-    }
-    read = {
-        kind: [one for one in world.ehr.chart if one["resourceType"] == kind] for kind in ("Condition", "Observation")
-    }
-    bundles = {
-        "conditions": {"resourceType": "Bundle", "entry": [{"resource": one} for one in read["Condition"]]},
-        "laboratory": {"resourceType": "Bundle", "entry": [{"resource": one} for one in read["Observation"]]},
-    }
-    body = {
-        "hook": "order-select",
-        "hookInstance": HOOK_INSTANCE,
-        "fhirServer": world.ehr.fhir,
-        "context": context,
-        "prefetch": bundles,
-    }
-    return world.call("order-select", body | more)
-
-
 def app_link(card: Any) -> Any:
     """The link to the app on a card, if there is one."""
     return next((link for link in card["links"] if link["type"] == "smart"), None)
@@ -61,7 +33,7 @@ def app_link(card: Any) -> Any:
 
 def test_from_the_card_to_the_story(world: World) -> None:
     """CH-104, PM-014: the card's link opens the app, its context comes back with the token, and the card is shown."""
-    (card,) = order_select(world)["cards"]
+    (card,) = world.order_select()["cards"]
     link = app_link(card)
     assert link["url"] == f"{world.app}/smart/launch"
     assert link["appContext"] == card["uuid"], "a handle, and nothing else"
@@ -76,7 +48,7 @@ def test_from_the_card_to_the_story(world: World) -> None:
 
 def test_the_page_says_what_the_hooks_say(world: World) -> None:
     """One reader for both: grade and scenario are those of the card's assessment."""
-    found = order_select(world)["extension"]["org.pnet-cds.assessment"]
+    found = world.order_select()["extension"]["org.pnet-cds.assessment"]
     page = world.open().text
     assert f"WHO 2019/2022: {found['grade']['who2019'].replace('-', ' ')}" in page
     assert f"/guideline/scenarios/{found['scenario']}" in page
@@ -155,10 +127,10 @@ def test_nothing_of_a_launch_is_left(world: World) -> None:
 
 def test_the_card_of_another_patient_is_not_shown(world: World) -> None:
     """A context that was guessed or mixed up shows nothing: the card was about somebody else."""
-    uuid = order_select(world)["cards"][0]["uuid"]
+    uuid = world.order_select()["cards"][0]["uuid"]
     with running(Ehr(chart_of("pacemaker-mri"))) as other:
         other.redirect_uri, other.client_id = world.ehr.redirect_uri, world.ehr.client_id
-        change(world, fhir_servers=(world.ehr.fhir, other.fhir))
+        world.change(fhir_servers=(world.ehr.fhir, other.fhir))
         page = world.browser.get(other.start(world.app, appContext=uuid), timeout=30)
     assert page.status_code == 200
     assert "not on record here for this patient" in page.text
@@ -170,16 +142,11 @@ def test_the_card_of_another_patient_is_not_shown(world: World) -> None:
 
 def test_a_card_offers_no_launch_that_would_fail(world: World) -> None:
     """No link where the call names no FHIR server, another one, or where the EHR has not registered the app."""
-    assert app_link(order_select(world)["cards"][0])
-    assert not app_link(order_select(world, fhirServer=None)["cards"][0])
-    assert not app_link(order_select(world, fhirServer="https://other.example.org/fhir")["cards"][0])
-    change(world, smart_client_id=None)
-    assert not app_link(order_select(world)["cards"][0])
-
-
-def change(world: World, **changes: Any) -> None:
-    """Change the registration of the EHR while the service runs."""
-    world.clients.change(replace(world.clients.get("ehr").client, **changes))
+    assert app_link(world.order_select()["cards"][0])
+    assert not app_link(world.order_select(fhirServer=None)["cards"][0])
+    assert not app_link(world.order_select(fhirServer="https://other.example.org/fhir")["cards"][0])
+    world.change(smart_client_id=None)
+    assert not app_link(world.order_select()["cards"][0])
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
@@ -222,7 +189,7 @@ def test_a_registration_ends_launches_at_once(world: World, changes: dict[str, A
     """Also those under way."""
     begun = world.get("/smart/launch", params={"iss": world.ehr.fhir, "launch": world.ehr.launch()})
     back = world.browser.get(begun.headers["Location"], allow_redirects=False, timeout=30).headers["Location"]
-    change(world, **changes)
+    world.change(**changes)
     assert_refused(world.get("/smart/launch", params={"iss": world.ehr.fhir}), 403, "issuer-unknown")
     assert_refused(world.browser.get(back, timeout=30), 403, "issuer-unknown")
     assert not [path for path in world.ehr.asked if path == "/token"]
@@ -367,7 +334,7 @@ def test_what_a_launch_remembers_cannot_be_changed_or_kept(
 
 def test_pages_are_for_the_frames_of_the_ehr_only(world: World) -> None:
     """frame-ancestors names the origins the EHR registered, on the story and on refusals; scripts are our own."""
-    change(world, frame_origins=("https://pages.example.org",))
+    world.change(frame_origins=("https://pages.example.org",))
     allowed = "frame-ancestors 'self' https://pages.example.org"
     for page in (world.open(), world.get("/smart/callback"), world.get("/smart/launch")):
         policy = page.headers["Content-Security-Policy"]

@@ -5,6 +5,7 @@ const { origin, handle } = room.dataset;
 const ehr = window.parent !== window ? window.parent : window.opener;
 const waiting = new Map();
 const PATIENCE = 10_000;
+const PATIENT = `Patient/${room.dataset.patient}`;
 // What a clinician had already said on the draft that is replaced. Its old rating is not carried over.
 const CARRIED = ["encounter", "requester", "priority", "reasonCode", "reasonReference", "intent"];
 
@@ -28,11 +29,16 @@ function receive({ origin: from, source, data }) {
 const named = (order) => order.code?.text ?? order.code?.coding?.[0]?.display ?? `Order ${order.id}`;
 const drafted = new Map();
 
+/** A draft order for the patient of this page. */
+function isOurs(one) {
+  const about = one?.subject?.reference ?? "";
+  return one?.resourceType === "ServiceRequest" && one.status === "draft" && one.id && `/${about}`.endsWith(`/${PATIENT}`);
+}
+
 /** The draft orders the EHR holds; one that does not tell can still be given new ones. */
 async function listDrafts() {
   const { scratchpad } = await ask("scratchpad.read", {});
-  const found = (Array.isArray(scratchpad) ? scratchpad : [])
-    .filter((one) => one?.resourceType === "ServiceRequest" && one.status === "draft" && one.id);
+  const found = (Array.isArray(scratchpad) ? scratchpad : []).filter(isOurs);
   const choice = document.getElementById("replaced");
   drafted.clear();
   choice.replaceChildren(choice.options[0], ...found.map((order) => {
