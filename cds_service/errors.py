@@ -178,6 +178,48 @@ class UnknownArtefact(RequestError):
     slug = "artefact-unknown"
 
 
+class LaunchError(PnetCdsError):
+    """The SMART app cannot be opened: the EHR's servers did not do their part."""
+
+    slug = "launch-failed"
+
+
+class UnknownIssuer(LaunchError):
+    """The app is not registered with the FHIR server it is launched from; nothing was asked of that server."""
+
+    slug = "issuer-unknown"
+
+
+class LaunchUnknown(LaunchError):
+    """The way back from the EHR does not end a launch that began in this browser a short time ago."""
+
+    slug = "launch-unknown"
+
+
+class LaunchDenied(LaunchError):
+    """The EHR, or the person asked there, did not give the app access."""
+
+    slug = "launch-denied"
+
+
+class LaunchWithoutPatient(LaunchError):
+    """The EHR opened the app without a patient."""
+
+    slug = "launch-without-patient"
+
+
+class ScopesMissing(LaunchError):
+    """The EHR gave access to less than the story needs."""
+
+    slug = "scopes-missing"
+
+
+class ChartUnreadable(LaunchError):
+    """What the story cannot do without could not be read from the FHIR server."""
+
+    slug = "chart-unreadable"
+
+
 class CallInvalid(PnetCdsError):
     """What the EHR of the command line was told to do cannot be done."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cds_service.clients import PamaPlacement
 from cds_service.domain.findings import Assessment, WhatIf
 from cds_service.interchange import assessment_object
 from cds_service.protocol.request import HookRequest
-from cds_service.protocol.response import Action, Card, action_object, card_object
+from cds_service.protocol.response import Action, Card, Link, action_object, card_object
 from cds_service.service import Consultation
 
 ASSESSMENT: Final = "org.pnet-cds.assessment"
@@ -18,6 +18,9 @@ ASSESSMENT: Final = "org.pnet-cds.assessment"
 
 NOT_ASSESSED: Final = "not-assessed"
 """In place of a scenario where there was nothing to say."""
+
+APP_LABEL: Final = "The patient's story: timeline, grade and stage, evidence"
+"""What the link to the SMART app says."""
 
 _ACTIONS: Final = "systemActions"
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
@@ -77,6 +80,7 @@ def issue(
     placement: PamaPlacement,
 ) -> Outcome:
     """Give cards and suggestions their identifiers and put the response together."""
+    cards = tuple(_with_app(card, consultation.app_url) for card in cards)
     issued = tuple(IssuedCard(new_id(), tuple(new_id() for _ in card.suggestions), card) for card in cards)
     what_if = consultation.what_if() if cards else WhatIf()  # a silent answer does not pay for it
     assessment = assessment_object(consultation.assessment, consultation.chart, consultation.knowledge, what_if)
@@ -98,6 +102,11 @@ def issue(
     )
 
 
+def _with_app(card: Card, url: str) -> Card:
+    """The card with a link to the app, where the caller can open it (PM-014)."""
+    return replace(card, links=(*card.links, Link(APP_LABEL, url, app=True))) if url else card
+
+
 def _place(actions: list[dict[str, Any]], body: dict[str, Any], placement: PamaPlacement) -> None:
     """Put the system actions where the client looks for them (PM-012, CH-118)."""
     if actions and placement is not PamaPlacement.ARGONAUT:
@@ -109,7 +118,8 @@ def _place(actions: list[dict[str, Any]], body: dict[str, Any], placement: PamaP
 def unrecorded(body: Mapping[str, Any]) -> dict[str, Any]:
     """The answer for when it could not be recorded: the same advice without any identifier that would lead nowhere.
 
-    Cards and suggestions lose their optional ``uuid`` (so no feedback is sent on them); ratings, which carry the
+    Cards and suggestions lose their optional ``uuid`` (so no feedback is sent on them), links to the app lose their
+    context; ratings, which carry the
     identifier of the consult, are left out wherever they are.
     """
     left = {name: value for name, value in body.items() if name != _ACTIONS}
@@ -120,6 +130,8 @@ def unrecorded(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _anonymous(card: dict[str, Any]) -> dict[str, Any]:
     bare = {name: value for name, value in card.items() if name != "uuid"}
+    if "links" in bare:
+        bare["links"] = [{n: v for n, v in link.items() if n != "appContext"} for link in bare["links"]]
     if "suggestions" in bare:
         bare["suggestions"] = [
             {n: v for n, v in item.items() if n != "uuid"} | {"actions": list(map(_unrated, item["actions"]))}

@@ -47,6 +47,7 @@ class Parts:
         policy: which FHIR servers may be read for the caller; nothing is read unless it says so.
         read: how they are read.
         placement: where in the answer the client looks for system actions.
+        smart_client_id: id of the SMART app at the caller's authorization server; empty without one.
         draft_members: whether discovery has the members of the draft of CDS Hooks 3.0.
     """
 
@@ -58,6 +59,7 @@ class Parts:
     policy: ReadPolicy = field(default_factory=ReadPolicy)
     read: Read = read
     placement: PamaPlacement = PamaPlacement.STANDARD
+    smart_client_id: str = ""
     draft_members: bool = False
 
 
@@ -129,11 +131,22 @@ def _consult(
         bookings=bookings,
         caller=caller,
         public_url=parts.public_url,
+        app_url=app_url(parts) if _opens_app(request.fhir_server, parts) else "",
         requested=requested_concepts((*received.resources, *request.drafts), request.patient_id, parts.terminology),
         what_if=cache(partial(would_change, assessed.chart.facts, assessed.assessment, knowledge)),
         consult_id=parts.new_id(),
         written=request.written,
     )
+
+
+def app_url(parts: Parts) -> str:
+    """Where the SMART app is opened."""
+    return f"{parts.public_url}/smart/launch"
+
+
+def _opens_app(fhir_server: str, parts: Parts) -> bool:
+    """Whether the app can be opened from the EHR that calls: no card offers a launch that is bound to fail."""
+    return bool(parts.smart_client_id and parts.public_url and parts.policy.launches(fhir_server))
 
 
 def _inputs(service: HookService) -> tuple[Input, ...]:

@@ -58,6 +58,11 @@ class Settings(BaseSettings):
         None,
         description="Token of `call` and `sandbox` for the FHIR server they are given; the service has no use for it.",
     )
+    smart_client_id: str = Field(
+        "pnet-cds-demo",
+        pattern="^[\\x21-\\x7e]{0,200}$",
+        description="Demo mode: id of the SMART app at authorization servers, empty for no app; a client has its own.",
+    )
     metrics: Literal["off", "open"] | None = Field(
         None, description="Who may read /metrics: nobody, or everybody who can reach it; unset: open in demo mode only."
     )

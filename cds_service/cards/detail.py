@@ -177,10 +177,10 @@ def data_problems(consultation: Consultation) -> str:
     """Conflicts, unusable resources and inputs that could not be had."""
     lines = [wording.conflict_line(conflict) for conflict in consultation.assessment.conflicts]
     lines += unusable_lines(consultation.chart.skipped)
-    return section("About the data", [*lines, *_not_received(consultation)])
+    return section("About the data", [*lines, *not_received(consultation)])
 
 
-def _not_received(consultation: Consultation) -> list[str]:
+def not_received(consultation: Consultation) -> list[str]:
     """Inputs that could not be had."""
     if consultation.chart.unavailable:
         lacks = consultation.chart.lacks

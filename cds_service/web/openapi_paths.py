@@ -113,6 +113,39 @@ def guideline(knowledge: Knowledge) -> Paths:
     }
 
 
+def app() -> Paths:
+    """The SMART app: not called by programs, but by the browser that an EHR sends."""
+    issuer = {"name": "iss", "in": "query", "description": "Base URL of the FHIR server.", "schema": {"type": "string"}}
+    handle = {
+        "name": "launch",
+        "in": "query",
+        "description": "The EHR's handle of its context; without it, the launch is standalone.",
+        "schema": {"type": "string"},
+    }
+    code, state = ({"name": name, "in": "query", "schema": {"type": "string"}} for name in ("code", "state"))
+    refused = {
+        "403": page("The app is not set up for this FHIR server, or the EHR did not let it in."),
+        "502": page("The EHR's servers did not do their part."),
+        "503": page("The store cannot be reached."),
+    }
+    script = {
+        "200": answer("The script.", {"text/javascript; charset=utf-8": {"schema": {"type": "string"}}}),
+        "404": problem(HTTPStatus.NOT_FOUND, (("http-404", "There is nothing at this path."),)),
+    }
+    sent = {"302": page("To the authorization server of the EHR.")}
+    back = {
+        "200": page("The story."),
+        "400": page("No launch that began in this browser a short time ago, or none with a patient."),
+    }
+    return {
+        "/smart/launch": _get("App", "launch", "Opens the SMART app", sent | refused, issuer, handle),
+        "/smart/callback": _get("App", "launched", "Where the EHR sends the browser back", back | refused, code, state),
+        "/smart/static/{file}": _get(
+            "App", "app-file", "Its script", script, in_path("file", {"enum": ["handback.js"]})
+        ),
+    }
+
+
 def demo(services: tuple[HookService, ...], knowledge: Knowledge) -> Paths:
     """The synthetic patients, and what the order-entry page needs."""
     patient = in_path("patient", {"enum": [found.slug for found in synthetic_patients()]})
@@ -137,7 +170,7 @@ def demo(services: tuple[HookService, ...], knowledge: Knowledge) -> Paths:
         },
     }
     files = {media_type: {"schema": {"type": "string"}} for media_type in _FILE_TYPES}
-    return {
+    return _demo_ehr(patient) | {
         "/demo/studies": _get(
             "Demo",
             "studies",
@@ -206,6 +239,47 @@ def _chart(chart: Schema) -> dict[str, Any]:
         {"200": answer("All that calls may be made of, and what could not be read.", body(found)), **refusals(kinds)},
         requestBody={"required": True, "content": body(asked)},
     )
+
+
+def _demo_ehr(patient: Mapping[str, Any]) -> Paths:
+    """The other side of the SMART app's launch; a stranger's app has no use for it."""
+    unknown = refusals((errors.InvalidRequest, errors.UnknownArtefact))
+    kind = in_path("kind", {"type": "string"}, "Condition")
+    identifier = in_path("id", {"type": "string"}, "itl-patient")
+    resource: Schema = {"type": "object", "required": ["resourceType"]}
+    form = {"content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}}
+    told: Schema = {"type": "object", "required": ["iss", "launch", "messagingHandle"]}
+    endpoints: Schema = {"type": "object", "required": ["authorization_endpoint", "token_endpoint"]}
+    access: Schema = {"type": "object", "required": ["access_token", "token_type", "patient"]}
+    refused: Schema = {"type": "object", "required": ["error"], "properties": {"error": {"const": "invalid_grant"}}}
+    sent = {"200": page("Whose story? In a standalone launch."), "302": page("Back to the app.")}
+    tokens = {"200": answer("A token.", body(access)), "400": answer("No such code.", body(refused))}
+    return {
+        "/demo/ehr/launch/{patient}": _get(
+            "Demo", "ehr-launch", "A launch handle for the app", {"200": answer("It.", body(told))} | unknown, patient
+        ),
+        "/demo/ehr/authorize": _get("Demo", "ehr-authorize", "Lets the app in", sent | unknown),
+        "/demo/ehr/token": {
+            "post": operation("Demo", "ehr-token", "A token for a code", tokens | refusals(()), requestBody=form)
+        },
+        "/demo/ehr/fhir/.well-known/smart-configuration": _get(
+            "Demo",
+            "ehr-configuration",
+            "Where access is given",
+            {"200": answer("For the app.", body(endpoints))},
+        ),
+        "/demo/ehr/fhir/{kind}": _get(
+            "Demo", "ehr-search", "A search in a chart", {"200": answer("A Bundle.", body(resource))} | unknown, kind
+        ),
+        "/demo/ehr/fhir/{kind}/{id}": _get(
+            "Demo",
+            "ehr-read",
+            "A resource",
+            {"200": answer("It.", body(resource))} | unknown,
+            kind,
+            identifier,
+        ),
+    }
 
 
 def _get(

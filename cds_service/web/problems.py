@@ -40,6 +40,13 @@ STATUS: Final[dict[type[errors.PnetCdsError], HTTPStatus]] = {
     errors.UnsupportedFhirVersion: HTTPStatus.BAD_REQUEST,
     errors.FhirServerRefused: HTTPStatus.FORBIDDEN,
     errors.PrefetchMissing: HTTPStatus.PRECONDITION_FAILED,
+    errors.LaunchError: HTTPStatus.BAD_GATEWAY,
+    errors.UnknownIssuer: HTTPStatus.FORBIDDEN,
+    errors.LaunchUnknown: HTTPStatus.BAD_REQUEST,
+    errors.LaunchDenied: HTTPStatus.FORBIDDEN,
+    errors.LaunchWithoutPatient: HTTPStatus.BAD_REQUEST,
+    errors.ScopesMissing: HTTPStatus.FORBIDDEN,
+    errors.ChartUnreadable: HTTPStatus.BAD_GATEWAY,
 }
 
 _ISSUE_CODES: Final = {
