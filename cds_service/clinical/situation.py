@@ -7,10 +7,9 @@ that is not recorded as none, an order without a stated purpose as unspecified. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from typing import Any
 
-from cds_service.domain.facts import Facts
+from cds_service.domain.facts import Facts, altered
 from cds_service.domain.findings import Order
 from cds_service.knowledge.model import Knowledge
 
@@ -45,17 +44,18 @@ def with_defaults(facts: Facts) -> Facts:
     if since_surgery is not None and at_imaging is not None and since_imaging is None:
         since_imaging = since_surgery - at_imaging if since_surgery >= at_imaging else None
     counted = facts.nodes_positive_count is not None and facts.nodes_positive_count > 0
-    known = copy(facts)
-    vars(known).update(
-        nodes="positive" if facts.nodes is None and counted else facts.nodes,
-        prior_treatments=facts.prior_treatments or (),
-        current_treatments=facts.current_treatments or (),
-        recurrence=facts.recurrence or "none",
-        order_intent=facts.order_intent or "unspecified",
-        months_resection_to_last_imaging=at_imaging,
-        months_since_last_imaging=since_imaging,
+    return altered(
+        facts,
+        {
+            "nodes": "positive" if facts.nodes is None and counted else facts.nodes,
+            "prior_treatments": facts.prior_treatments or (),
+            "current_treatments": facts.current_treatments or (),
+            "recurrence": facts.recurrence or "none",
+            "order_intent": facts.order_intent or "unspecified",
+            "months_resection_to_last_imaging": at_imaging,
+            "months_since_last_imaging": since_imaging,
+        },
     )
-    return known
 
 
 def patient_situation(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> dict[str, Any]:
