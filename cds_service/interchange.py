@@ -147,7 +147,7 @@ def assessment_object(
         },
         "markers": dict(assessment.markers),
         "eligibility": dict(assessment.eligibility),
-        "would_change": [_would_change(entry) for entry in what_if.entries],
+        "would_change": [_would_change(entry, assessment) for entry in what_if.entries],
         "would_change_unexamined": list(what_if.unexamined),
         "conflicts": [_conflict(conflict) for conflict in assessment.conflicts],
         "unusable": [
@@ -267,13 +267,13 @@ def _rule(rule: str, assessment: Assessment, knowledge: Knowledge) -> dict[str, 
     return {"id": rule} | ({"rows": own} if own else {}) | {"cite": cited}
 
 
-def _would_change(entry: WouldChange) -> dict[str, Any]:
+def _would_change(entry: WouldChange, assessment: Assessment) -> dict[str, Any]:
     return {
         "fact": entry.fact,
         "values": [_limits(value) if isinstance(value, Range) else plain(value) for value in entry.values],
         "example": plain(entry.example),
         "level": entry.level,
-        "changes": [_change(change) for change in entry.changes],
+        "changes": [_change(change, assessment) for change in entry.changes],
     }
 
 
@@ -282,6 +282,6 @@ def _limits(limits: Range) -> dict[str, Any]:
     return {name: plain(limit) for name, limit in named if limit is not None}
 
 
-def _change(change: Change) -> dict[str, Any]:
-    shown = {"what": change.what, "order": change.order, "about": change.about}
+def _change(change: Change, assessment: Assessment) -> dict[str, Any]:
+    shown = {"what": change.what, "order": assessment.order_id(change.order), "about": change.about}
     return {name: value for name, value in shown.items() if value} | {"from": change.before, "to": change.after}

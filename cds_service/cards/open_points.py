@@ -84,11 +84,18 @@ def _shown(consultation: Consultation, draft: DraftOrder | None) -> Mapping[str,
 
 def _about(consultation: Consultation, draft: DraftOrder | None) -> Iterator[WouldChange]:
     """Entries that change something about this order or the patient, without what they change about other orders."""
-    ours = {draft.order.id if draft else "", ""}
+    ours = {"", *(_numbers(consultation, draft) if draft else ())}
     for entry in consultation.what_if().entries:
         changes = tuple(change for change in entry.changes if change.order in ours)
         if changes:
             yield WouldChange(entry.fact, entry.values, entry.example, entry.level, changes)
+
+
+def _numbers(consultation: Consultation, draft: DraftOrder) -> Iterator[str]:
+    """By which number changes name the order."""
+    for number, order in enumerate(consultation.assessment.orders, start=1):
+        if order.order.id == draft.order.id:
+            yield str(number)
 
 
 def others(consultation: Consultation, shown: Mapping[str, object]) -> Iterator[str]:

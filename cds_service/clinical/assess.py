@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from cds_service.clinical import imaging
 from cds_service.clinical.followup import NOT_EVALUATED, Timing, measured
@@ -20,6 +20,7 @@ from cds_service.clinical.grading import GRADED_BY, Grading
 from cds_service.clinical.kinds import alike, alike_orders
 from cds_service.clinical.markers import eligibility, markers
 from cds_service.clinical.outcomes import Answer
+from cds_service.clinical.remembering import KINDS
 from cds_service.clinical.situation import (
     NOT_TRUE_UNLESS_RECORDED,
     SIGNAL_NEEDS,
@@ -35,8 +36,6 @@ from cds_service.domain.terms import CRITICAL, NOT_RATED, RATINGS, SEVERITIES
 from cds_service.knowledge.model import Knowledge, Row, SafetyRow, SameKnowledge
 
 _PITFALL = "PIT-"
-_KINDS: Final = 1024
-"""Kinds of patients that are remembered."""
 
 
 class _Trail:
@@ -93,7 +92,7 @@ def of_kind(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> As
     return _of_kind(facts, orders, SameKnowledge(knowledge))
 
 
-@lru_cache(maxsize=_KINDS)
+@lru_cache(maxsize=KINDS)
 def _of_kind(facts: Facts, orders: tuple[Order, ...], same: SameKnowledge) -> Assessment:
     return assess_plainly(facts, orders, same.knowledge)
 
@@ -142,8 +141,14 @@ def assess_plainly(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge
 
 
 def answer_with(facts: Facts, now: Assessment, knowledge: Knowledge, *, orders: bool) -> Answer:
-    """What is compared of an assessment, with other facts; unless they can touch the orders, these are as they are."""
-    facts = alike(with_defaults(facts), knowledge)
+    """What is compared of an assessment, with other facts; unless they can touch the orders, these are as they are.
+
+    Args:
+        facts: with the written defaults.
+        now: the assessment that is compared, with its orders.
+        knowledge: the rows in force.
+        orders: whether what is said of the orders may be another.
+    """
     asked, ordered = tables(knowledge), tuple(order.order for order in now.orders)
     situation = patient_situation(facts, ordered, knowledge)
     situation["followup_trigger"] = asked.trigger(situation)
@@ -180,7 +185,7 @@ def readings(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> t
     return _readings(facts, alike_orders(orders, knowledge), SameKnowledge(knowledge))
 
 
-@lru_cache(maxsize=_KINDS)
+@lru_cache(maxsize=KINDS)
 def _readings(facts: Facts, orders: tuple[Order, ...], same: SameKnowledge) -> tuple[Reading, ...]:
     situation = patient_situation(facts, orders, same.knowledge)
     return tuple(_reading(order_situation(situation, order, same.knowledge), same.knowledge) for order in orders)

@@ -69,9 +69,7 @@ def measured(followup: Followup, facts: Facts, knowledge: Knowledge) -> Followup
         followup,
         elapsed_months=elapsed,
         window_months=_window(elapsed, followup.interval_months, knowledge),
-        sstr_window_months=_window(
-            facts.months_since_last_sstr_imaging, followup.sstr_interval_months, knowledge
-        ),
+        sstr_window_months=_window(facts.months_since_last_sstr_imaging, followup.sstr_interval_months, knowledge),
     )
 
 

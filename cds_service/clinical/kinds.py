@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
 from statistics import fmean
-from typing import Final
+from typing import Any, Final
 
 from cds_service.clinical import readings
+from cds_service.clinical.remembering import KNOWLEDGES
 from cds_service.domain.facts import FACTS, Facts, Kind, TumourGrowth, altered
 from cds_service.domain.findings import Order
 from cds_service.knowledge.model import Knowledge, Rule, SameKnowledge, Test
@@ -28,7 +29,6 @@ AS_THEY_ARE: Final = frozenset({"mitoses"})
 _SINCE_SAME: Final = "days_since_same_procedure"
 _GROWTH: Final = TumourGrowth(1.0, 1.0, 1.0)
 """Any growth: rows only ask whether it is known; markers are worked out from the numbers of the patient."""
-_KNOWLEDGES: Final = 32
 
 
 class Bands:
@@ -88,7 +88,7 @@ def bands_of(knowledge: Knowledge) -> Mapping[str, Bands]:
     return _bands(SameKnowledge(knowledge))
 
 
-@lru_cache(maxsize=_KNOWLEDGES)
+@lru_cache(maxsize=KNOWLEDGES)
 def _bands(same: SameKnowledge) -> Mapping[str, Bands]:
     """Nothing is told from something everywhere, so that zero is always a cut."""
     cuts = {name: {0.0} for name, spec in FACTS.items() if spec.kind is Kind.NUMBER and name not in AS_THEY_ARE}
@@ -106,7 +106,7 @@ def _tests(knowledge: Knowledge) -> Iterator[Test]:
     yield from (column.test for column in readings.columns(knowledge, None))
 
 
-def _rules(knowledge: Knowledge) -> Iterator[Rule]:
+def _rules(knowledge: Knowledge) -> Iterator[Rule[Any]]:
     """Every row with a condition."""
     yield from knowledge.selection
     yield from knowledge.overlay

@@ -327,7 +327,7 @@ class Change:
         what: one of :data:`cds_service.domain.terms.CHANGES`.
         before: what is said now; None for nothing.
         after: what would be said.
-        order: id of the order concerned; empty for the patient.
+        order: number of the order concerned among those assessed, from 1; empty for the patient.
         about: the edition, staging system or study that is spoken of, where there is more than one.
     """
 
@@ -391,3 +391,7 @@ class Assessment:
     """Rules that would have fired or not had these facts been known."""
     applied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Ids of the rows behind a rule that fired, for rules that have several."""
+
+    def order_id(self, number: str) -> str:
+        """The id of the order that a change names by its number; empty for the patient."""
+        return self.orders[int(number) - 1].order.id if number else ""
