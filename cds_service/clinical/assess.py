@@ -32,8 +32,9 @@ from cds_service.clinical.staging import Staging, is_carcinoma
 from cds_service.clinical.tables import Remembered, Tables, Told, tables
 from cds_service.domain.facts import FACTS, Facts, altered
 from cds_service.domain.findings import Assessment, Followup, Grade, Order, OrderAssessment, RatedStudy, SafetyFinding
+from cds_service.domain.same import Same
 from cds_service.domain.terms import CRITICAL, NOT_RATED, RATINGS, SEVERITIES
-from cds_service.knowledge.model import Knowledge, Row, SafetyRow, SameKnowledge
+from cds_service.knowledge.model import Knowledge, Row, SafetyRow
 
 _PITFALL = "PIT-"
 
@@ -89,12 +90,12 @@ def of_kind(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> As
         orders: numbered from 1.
         knowledge: the rows in force.
     """
-    return _of_kind(facts, orders, SameKnowledge(knowledge))
+    return _of_kind(facts, orders, Same(knowledge))
 
 
 @lru_cache(maxsize=KINDS)
-def _of_kind(facts: Facts, orders: tuple[Order, ...], same: SameKnowledge) -> Assessment:
-    return assess_plainly(facts, orders, same.knowledge)
+def _of_kind(facts: Facts, orders: tuple[Order, ...], same: Same[Knowledge]) -> Assessment:
+    return assess_plainly(facts, orders, same.value)
 
 
 def assess_plainly(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Assessment:
@@ -182,13 +183,13 @@ class Reading:
 def readings(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> tuple[Reading, ...]:
     """What decides about the rating of each order, and nothing else of the assessment."""
     facts = alike(with_defaults(facts), knowledge)
-    return _readings(facts, alike_orders(orders, knowledge), SameKnowledge(knowledge))
+    return _readings(facts, alike_orders(orders, knowledge), Same(knowledge))
 
 
 @lru_cache(maxsize=KINDS)
-def _readings(facts: Facts, orders: tuple[Order, ...], same: SameKnowledge) -> tuple[Reading, ...]:
-    situation = patient_situation(facts, orders, same.knowledge)
-    return tuple(_reading(order_situation(situation, order, same.knowledge), same.knowledge) for order in orders)
+def _readings(facts: Facts, orders: tuple[Order, ...], same: Same[Knowledge]) -> tuple[Reading, ...]:
+    situation = patient_situation(facts, orders, same.value)
+    return tuple(_reading(order_situation(situation, order, same.value), same.value) for order in orders)
 
 
 def _reading(seen: dict[str, Any], knowledge: Knowledge) -> Reading:

@@ -20,7 +20,8 @@ from cds_service.clinical import readings
 from cds_service.clinical.remembering import KNOWLEDGES
 from cds_service.domain.facts import FACTS, Facts, Kind, TumourGrowth, altered
 from cds_service.domain.findings import Order
-from cds_service.knowledge.model import Knowledge, Rule, SameKnowledge, Test
+from cds_service.domain.same import Same
+from cds_service.knowledge.model import Knowledge, Rule, Test
 from cds_service.knowledge.ranges import Range
 
 AS_THEY_ARE: Final = frozenset({"mitoses"})
@@ -85,14 +86,14 @@ def alike_orders(orders: Iterable[Order], knowledge: Knowledge) -> tuple[Order, 
 
 def bands_of(knowledge: Knowledge) -> Mapping[str, Bands]:
     """The bands of every number that is compared as it is."""
-    return _bands(SameKnowledge(knowledge))
+    return _bands(Same(knowledge))
 
 
 @lru_cache(maxsize=KNOWLEDGES)
-def _bands(same: SameKnowledge) -> Mapping[str, Bands]:
+def _bands(same: Same[Knowledge]) -> Mapping[str, Bands]:
     """Nothing is told from something everywhere, so that zero is always a cut."""
     cuts = {name: {0.0} for name, spec in FACTS.items() if spec.kind is Kind.NUMBER and name not in AS_THEY_ARE}
-    for test in _tests(same.knowledge):
+    for test in _tests(same.value):
         if test.name in cuts:
             cuts[test.name].update(_numbers(test.operand))
     return {name: Bands(of_fact) for name, of_fact in cuts.items()}

@@ -15,8 +15,9 @@ from cds_service.clinical import followup, grading, imaging, staging
 from cds_service.clinical.conditions import evaluate
 from cds_service.clinical.remembering import KNOWLEDGES, SITUATIONS
 from cds_service.domain.facts import FACTS, Facts
+from cds_service.domain.same import Same
 from cds_service.domain.terms import CRITICAL
-from cds_service.knowledge.model import Knowledge, Row, Rule, SafetyRow, SameKnowledge
+from cds_service.knowledge.model import Knowledge, Row, Rule, SafetyRow
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Row)
@@ -89,7 +90,7 @@ class Tables:
 
 def tables(knowledge: Knowledge) -> Tables:
     """The tables of this knowledge; they are made when they are first asked for."""
-    return _tables(SameKnowledge(knowledge))
+    return _tables(Same(knowledge))
 
 
 def forget() -> None:
@@ -98,8 +99,8 @@ def forget() -> None:
 
 
 @lru_cache(maxsize=KNOWLEDGES)
-def _tables(same: SameKnowledge) -> Tables:
-    return Tables(same.knowledge)
+def _tables(same: Same[Knowledge]) -> Tables:
+    return Tables(same.value)
 
 
 def _tested(rules: Iterable[Rule[Any]]) -> set[str]:

@@ -26,8 +26,9 @@ from cds_service.clinical.situation import DEFAULTED, with_defaults, with_writte
 from cds_service.clinical.views import views_of
 from cds_service.domain.facts import FACTS, Facts, altered
 from cds_service.domain.findings import Assessment, Change, Order, WhatIf, WouldChange
+from cds_service.domain.same import Same
 from cds_service.domain.terms import LEVELS
-from cds_service.knowledge.model import Condition, Knowledge, SameKnowledge
+from cds_service.knowledge.model import Condition, Knowledge
 
 MOST_EVALUATIONS: Final = 64
 """Most values tried in one call: some 20 ms at most. Nearly every chart needs fewer; beyond it the facts on which least
@@ -58,7 +59,7 @@ def would_change(facts: Facts, now: Assessment, knowledge: Knowledge) -> WhatIf:
         tuple(name for name in DEFAULTED if getattr(facts, name) is None and getattr(known, name) is not None),
         alike_orders((order.order for order in now.orders), knowledge),
         now.missing,
-        SameKnowledge(knowledge),
+        Same(knowledge),
         MOST_EVALUATIONS,
     )
     dates = tuple(getattr(facts, name) for name in readings.DATES)
@@ -78,7 +79,7 @@ class _Case:
     assumed: tuple[str, ...]
     orders: tuple[Order, ...]
     missing: tuple[str, ...]
-    same: SameKnowledge
+    same: Same[Knowledge]
     budget: int
 
 
@@ -142,7 +143,7 @@ class _Trials:
     """
 
     def __init__(self, case: _Case) -> None:
-        self._facts, self._knowledge = case.facts, case.same.knowledge
+        self._facts, self._knowledge = case.facts, case.same.value
         self._recorded = altered(case.facts, dict.fromkeys(case.assumed))
         self._now = of_kind(case.facts, case.orders, self._knowledge)
         self._known = axes.axes(self._knowledge, case.facts.primary_site)

@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 import msgspec
 
 from cds_service.domain.policy import OrderWriting, Windows
+from cds_service.domain.same import Same
 from cds_service.errors import KnowledgeError
 from cds_service.knowledge.ranges import Range
 from cds_service.knowledge.site import DEFAULT_SITE, EngineeringDefault, FollowupProfile, Settings, Site
@@ -538,7 +539,7 @@ class Knowledge:
         iso = day.isoformat()
         if self.newest_start <= iso and (not self.first_end or iso < self.first_end):
             return self
-        return _in_force(SameKnowledge(self), iso)
+        return _in_force(Same(self), iso)
 
     @property
     def earliest(self) -> str:
@@ -550,25 +551,10 @@ class Knowledge:
         return tuple(row for row in self.rows.values() if row.review_by < today.isoformat())
 
 
-class SameKnowledge:
-    """Knowledge as a key of a cache: it is the same only when it is the same object."""
-
-    __slots__ = ("knowledge",)
-
-    def __init__(self, knowledge: Knowledge) -> None:
-        self.knowledge = knowledge
-
-    def __hash__(self) -> int:
-        return id(self.knowledge)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SameKnowledge) and other.knowledge is self.knowledge
-
-
 @lru_cache(maxsize=_DAYS)
-def _in_force(same: SameKnowledge, iso_day: str) -> Knowledge:
+def _in_force(same: Same[Knowledge], iso_day: str) -> Knowledge:
     """Made once for each day, so that what is remembered of its rows is found again."""
-    knowledge = same.knowledge
+    knowledge = same.value
     out = {row.id for row in knowledge.rows.values() if not row.in_force(iso_day)}
     if all(rule.row.id in out for rule in knowledge.selection):
         raise KnowledgeError(
