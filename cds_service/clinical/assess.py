@@ -70,7 +70,7 @@ class _Trail:
 def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Assessment:
     """Everything the rules have to say about this patient and these orders."""
     facts = with_defaults(facts)
-    told = of_kind(alike(facts, knowledge), alike_orders(orders, knowledge), knowledge)
+    told = told_of(facts, orders, knowledge)
     judged = facts if told.scenario != imaging.OUT_OF_SCOPE else Facts()
     return replace(
         told,
@@ -80,6 +80,11 @@ def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Ass
         markers=markers(judged, knowledge),
         eligibility=eligibility(judged, told.grade.who2019, knowledge),
     )
+
+
+def told_of(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Assessment:
+    """What the rules say of the kind of a patient, given with the written defaults: the same object for all of it."""
+    return of_kind(alike(facts, knowledge), alike_orders(orders, knowledge), knowledge)
 
 
 def of_kind(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Assessment:

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cds_service.clinical.assess import assess, with_fact
+from cds_service.clinical.assess import assess, told_of, with_fact
 from cds_service.clinical.incompatible import incompatible
+from cds_service.clinical.situation import with_defaults
 from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Assessment, Conflict, Order, PatientFacts, Skipped, ValueRange
 from cds_service.knowledge.model import Knowledge
@@ -60,8 +61,8 @@ def _conflicts(
     chart: PatientFacts, base: Assessment, orders: tuple[Order, ...], knowledge: Knowledge
 ) -> Iterator[Conflict]:
     for alternative in chart.alternatives[:_MOST]:
-        other = assess(with_fact(chart.facts, alternative.fact, alternative.value), orders, knowledge)
-        changes = _differences(base, other)
+        facts = with_defaults(with_fact(chart.facts, alternative.fact, alternative.value))
+        changes = _differences(base, told_of(facts, orders, knowledge))
         if changes:
             yield Conflict(
                 alternative.fact,
@@ -90,8 +91,10 @@ def _settle_ranges(chart: PatientFacts, orders: tuple[Order, ...], knowledge: Kn
 
 
 def _spans(limits: ValueRange, facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> bool:
-    low = assess(with_fact(facts, limits.fact, limits.low), orders, knowledge)
-    high = assess(with_fact(facts, limits.fact, limits.high), orders, knowledge)
+    low, high = (
+        told_of(with_defaults(with_fact(facts, limits.fact, number)), orders, knowledge)
+        for number in (limits.low, limits.high)
+    )
     timing = (
         low.followup.status != high.followup.status or low.followup.interval_months != high.followup.interval_months
     )

@@ -113,11 +113,11 @@ def _rating(order: Order, reading: Reading, knowledge: Knowledge) -> PamaRating 
 def _doubtful(assessed: Assessed, unseen: frozenset[str], knowledge: Knowledge) -> dict[str, list[object]]:
     """Other values that facts may have, as far as damage leaves them open."""
     chart, base = assessed.chart, assessed.assessment
-    damaged = {skipped.fact for skipped in chart.skipped if skipped.fact}
+    doubted = unseen.union(skipped.fact for skipped in chart.skipped if skipped.fact)
     values: dict[str, list[object]] = {
         fact: list(_possible(fact, knowledge))
         for fact in FACTS
-        if fact in damaged | unseen and getattr(chart.facts, fact) is None
+        if fact in doubted and getattr(chart.facts, fact) is None
     }
     told = [(conflict.fact, conflict.other) for conflict in base.conflicts]
     for alternative in chart.alternatives:
