@@ -10,7 +10,7 @@ numbers of the patient are put in afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -30,7 +30,8 @@ from cds_service.clinical.situation import (
 )
 from cds_service.clinical.staging import Staging, is_carcinoma
 from cds_service.clinical.tables import Remembered, Tables, Told, tables
-from cds_service.domain.facts import FACTS, Facts, altered
+from cds_service.domain.alter import altered
+from cds_service.domain.facts import FACTS, Facts
 from cds_service.domain.findings import Assessment, Followup, Grade, Order, OrderAssessment, RatedStudy, SafetyFinding
 from cds_service.domain.same import Same
 from cds_service.domain.terms import CRITICAL, NOT_RATED, RATINGS, SEVERITIES
@@ -72,13 +73,15 @@ def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Ass
     facts = with_defaults(facts)
     told = told_of(facts, orders, knowledge)
     judged = facts if told.scenario != imaging.OUT_OF_SCOPE else Facts()
-    return replace(
+    return altered(
         told,
-        facts=facts,
-        orders=tuple(replace(each, order=order) for each, order in zip(told.orders, orders, strict=True)),
-        followup=measured(told.followup, facts, knowledge),
-        markers=markers(judged, knowledge),
-        eligibility=eligibility(judged, told.grade.who2019, knowledge),
+        {
+            "facts": facts,
+            "orders": tuple(altered(each, {"order": order}) for each, order in zip(told.orders, orders, strict=True)),
+            "followup": measured(told.followup, facts, knowledge),
+            "markers": markers(judged, knowledge),
+            "eligibility": eligibility(judged, told.grade.who2019, knowledge),
+        },
     )
 
 

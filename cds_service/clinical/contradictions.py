@@ -9,12 +9,13 @@ used only where the whole range leads to the same answer. Facts that contradict 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cds_service.clinical.assess import assess, told_of, with_fact
 from cds_service.clinical.incompatible import incompatible
 from cds_service.clinical.situation import with_defaults
+from cds_service.domain.alter import altered
 from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Assessment, Conflict, Order, PatientFacts, Skipped, ValueRange
 from cds_service.knowledge.model import Knowledge
@@ -37,7 +38,7 @@ def assess_chart(chart: PatientFacts, orders: tuple[Order, ...], knowledge: Know
     base = assess(chart.facts, orders, knowledge)
     conflicts = (*_conflicts(chart, base, orders, knowledge), *incompatible(chart, base, knowledge))
     missing = base.missing + tuple(r.fact for r in chart.ranges if r.fact not in base.missing)
-    return Assessed(replace(base, conflicts=conflicts, missing=missing), chart)
+    return Assessed(altered(base, {"conflicts": conflicts, "missing": missing}), chart)
 
 
 def _outcome(assessment: Assessment) -> dict[str, Any]:
@@ -87,7 +88,8 @@ def _settle_ranges(chart: PatientFacts, orders: tuple[Order, ...], knowledge: Kn
         sources = [item.source for item in evidence.pop(limits.fact, ())]
         skipped += [Skipped(s, "recorded as a range that spans a decision limit", limits.fact) for s in sources]
     ranges = tuple(limits for limits in chart.ranges if limits not in open_ranges)
-    return replace(chart, facts=facts, evidence=evidence, skipped=tuple(skipped), ranges=ranges)
+    settled = {"facts": facts, "evidence": evidence, "skipped": tuple(skipped), "ranges": ranges}
+    return altered(chart, settled)
 
 
 def _spans(limits: ValueRange, facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> bool:

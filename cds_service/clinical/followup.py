@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cds_service.clinical.conditions import evaluate
+from cds_service.domain.alter import altered
 from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Followup
 from cds_service.knowledge.model import FollowupRow, Knowledge, Row
@@ -65,11 +66,14 @@ def measured(followup: Followup, facts: Facts, knowledge: Knowledge) -> Followup
     if followup.row is None:
         return followup
     elapsed = _elapsed(vars(facts))
-    return replace(
+    sstr = facts.months_since_last_sstr_imaging
+    return altered(
         followup,
-        elapsed_months=elapsed,
-        window_months=_window(elapsed, followup.interval_months, knowledge),
-        sstr_window_months=_window(facts.months_since_last_sstr_imaging, followup.sstr_interval_months, knowledge),
+        {
+            "elapsed_months": elapsed,
+            "window_months": _window(elapsed, followup.interval_months, knowledge),
+            "sstr_window_months": _window(sstr, followup.sstr_interval_months, knowledge),
+        },
     )
 
 

@@ -18,7 +18,8 @@ from typing import Any, Final
 
 from cds_service.clinical import readings
 from cds_service.clinical.remembering import KNOWLEDGES
-from cds_service.domain.facts import FACTS, Facts, Kind, TumourGrowth, altered
+from cds_service.domain.alter import altered
+from cds_service.domain.facts import FACTS, Facts, Kind, TumourGrowth
 from cds_service.domain.findings import Order
 from cds_service.domain.same import Same
 from cds_service.knowledge.model import Knowledge, Rule, Test

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cds_service.domain.facts import Facts, altered
+from cds_service.domain.alter import altered
+from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Order
 from cds_service.knowledge.model import Knowledge
 

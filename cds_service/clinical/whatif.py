@@ -24,7 +24,8 @@ from cds_service.clinical.outcomes import differences, level
 from cds_service.clinical.remembering import KINDS
 from cds_service.clinical.situation import DEFAULTED, with_defaults, with_written_defaults
 from cds_service.clinical.views import views_of
-from cds_service.domain.facts import FACTS, Facts, altered
+from cds_service.domain.alter import altered
+from cds_service.domain.facts import FACTS, Facts
 from cds_service.domain.findings import Assessment, Change, Order, WhatIf, WouldChange
 from cds_service.domain.same import Same
 from cds_service.domain.terms import LEVELS

@@ -10,7 +10,6 @@ reported as missing. An empty list is knowledge ("staged, and none found"); ``No
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, cast
@@ -264,11 +263,3 @@ def _spec(name: str, metadata: Any) -> FactSpec:
 
 FACTS: dict[str, FactSpec] = {f.name: _spec(f.name, f.metadata) for f in fields(Facts)}
 """Every fact's vocabulary, in the order of the record."""
-
-
-def altered(facts: Facts, values: Mapping[str, object]) -> Facts:
-    """The same facts but for these. Dozens are made per call, so none is checked or rebuilt field by field."""
-    made = object.__new__(Facts)
-    vars(made).update(vars(facts))
-    vars(made).update(values)
-    return made

@@ -1,4 +1,7 @@
-"""What the clinical functions answer with. Immutable values; no verbs."""
+"""What the clinical functions answer with. Immutable values; no verbs.
+
+Those without slots are altered (:mod:`cds_service.domain.alter`) once or more per call.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from cds_service.domain.facts import Facts
 from cds_service.domain.terms import Lack
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Order:
     """One study under consideration.
 
@@ -35,7 +38,7 @@ class Order:
     open_question: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DraftOrder:
     """A draft imaging order of the call.
 
@@ -146,7 +149,7 @@ class Measured:
     lesion: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PatientFacts:
     """The chart as facts, with where each comes from and what could not be used."""
 
@@ -245,7 +248,7 @@ class PamaRating:
     question: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OrderAssessment:
     """What there is to say about one order.
 
@@ -280,7 +283,7 @@ class OrderAssessment:
     suggestion_pama: PamaRating | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Followup:
     """Where the patient stands on the follow-up schedule. Months are of 30.4375 days.
 
@@ -364,7 +367,7 @@ class WhatIf:
     evaluations: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Assessment:
     """The answer to one call: everything the service has to say, before anyone chooses what deserves a card."""
 

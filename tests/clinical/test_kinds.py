@@ -16,7 +16,8 @@ from cds_service.clinical.followup import measured
 from cds_service.clinical.kinds import AS_THEY_ARE, Bands, alike, alike_orders, bands_of
 from cds_service.clinical.markers import eligibility, markers
 from cds_service.clinical.situation import with_defaults
-from cds_service.domain.facts import FACTS, Facts, Kind, altered
+from cds_service.domain.alter import altered
+from cds_service.domain.facts import FACTS, Facts, Kind
 from cds_service.domain.findings import Order
 from cds_service.interchange import read_facts
 from tests.cases_loader import clinical_cases
