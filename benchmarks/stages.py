@@ -19,7 +19,7 @@ import msgspec
 
 from benchmarks.charts import SIZES, STORY, Call, calls
 from cds_service import pipeline
-from cds_service.clinical import tables, whatif
+from cds_service.clinical import assess, tables, whatif
 from cds_service.knowledge import load_knowledge
 from cds_service.pipeline import Parts, answer
 from cds_service.service import HookService
@@ -110,6 +110,7 @@ def _stages(size: int, today: date, store: SqlStore, patients: int, *, forget: b
         for call in posted[_WARM_UP:]:
             if forget:
                 tables.forget()
+                assess.forget()
                 whatif.forget()
             _one(call, service, parts, store, clock)
     per_call = {name: spent / patients for name, spent in clock.spent.items()}

@@ -8,7 +8,7 @@ Each step is a function of another room; nothing is decided here but their order
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, partial
 
@@ -17,6 +17,7 @@ from cds_service.clients import DEMO_CALLER, Caller, PamaPlacement
 from cds_service.clinical.contradictions import assess_chart
 from cds_service.clinical.pama import with_pama
 from cds_service.clinical.whatif import would_change
+from cds_service.domain.alter import altered
 from cds_service.domain.findings import DraftOrder, PatientFacts
 from cds_service.domain.terms import LACK_WORDS
 from cds_service.errors import PrefetchMissing
@@ -150,7 +151,13 @@ def _opens_app(fhir_server: str, parts: Parts) -> bool:
 
 
 def _inputs(service: HookService) -> tuple[Input, ...]:
-    return tuple(asked for asked in INPUTS if asked.key in service.inputs)
+    return _inputs_named(service.inputs)
+
+
+@cache
+def _inputs_named(keys: tuple[str, ...]) -> tuple[Input, ...]:
+    """The inputs a service asks for; there are as many sets of them as services."""
+    return tuple(asked for asked in INPUTS if asked.key in keys)
 
 
 def prefetch_templates(service: HookService) -> Mapping[str, str]:
@@ -160,9 +167,9 @@ def prefetch_templates(service: HookService) -> Mapping[str, str]:
 
 def _require(service: HookService, received: Received) -> None:
     """Refuse when data without which no safe answer exists was not supplied (CH-061)."""
-    templates = prefetch_templates(service)
     lacking = [key for key in service.required if received.states[key] in (State.ABSENT, State.ERROR)]
     if lacking:
+        templates = prefetch_templates(service)
         named = ", ".join(f"{key} ({templates[key]}; {LACK_WORDS[received.lacks[key]]})" for key in lacking)
         raise PrefetchMissing(f"Needed to answer safely, but neither prefetched nor readable: {named}.")
 
@@ -188,4 +195,4 @@ def _chart(
         indications=indications(drafts, parts.terminology),
         damaged=tuple(received.skipped),
     )
-    return replace(chart, lacks=received.lacks)
+    return altered(chart, {"lacks": received.lacks})

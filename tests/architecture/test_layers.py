@@ -114,10 +114,9 @@ NUMBERS: Final = {
     (12, "markers.py"): "months of a year",
     (100, "markers.py"): "percent",
     (32, "axes.py"): "sets of axes held in memory",
-    (32, "tables.py"): "knowledges whose tables are held in memory",
-    (1024, "tables.py"): "situations that each table remembers, a bound on memory",
+    (32, "remembering.py"): "knowledges whose tables are held in memory",
+    (1024, "remembering.py"): "kinds of patients and situations that are remembered, a bound on memory",
     (64, "whatif.py"): "most values tried in one call, a bound on work",
-    (256, "whatif.py"): "lists held in memory",
     (24, "contradictions.py"): "most alternatives looked at in one call, a bound on work",
 }
 """Numbers that may stand in clinical code, with the reason; every other one belongs to a row."""
