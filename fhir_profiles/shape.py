@@ -202,6 +202,11 @@ def _level(kind: str, path: str) -> Mapping[str, _Member]:
     return {name: _Member(below[name], test) for name, test in shapes.items() if test is not None}
 
 
+def shaped_names() -> Iterator[str]:
+    """Names of the members that are compared, at any level."""
+    return iter(_SHAPES)
+
+
 def shape_of(kind: str, path: str) -> Test | None:
     """What the member at a path of a resource must be; None where no reader looks, and for the narrative."""
     if path == "text":
