@@ -1,12 +1,17 @@
-"""Settings: environment variables ``PNET_CDS_*``, read here and nowhere else."""
+"""Settings: environment variables ``PNET_CDS_*``, and files for those that are secret; read here and nowhere else."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import DirectoryPath, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from cds_service.addresses import base_url, rate
 from cds_service.errors import SettingsError
@@ -69,7 +74,26 @@ class Settings(BaseSettings):
     tracing: Literal["off", "otlp"] = Field(
         "off", description="Traces for OpenTelemetry, set up by its own OTEL_… variables; needs pnet-cds[otel]."
     )
+    secrets_dir: DirectoryPath | None = Field(
+        None, description="Folder with a file for each setting that is a secret, named like its variable."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - there is no such file
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, then the environment, then files in the folder that the environment names."""
+        folder = env_settings().get("secrets_dir")
+        files = (
+            SecretsSettingsSource(settings_cls, folder) if folder and Path(folder).is_dir() else file_secret_settings
+        )
+        return init_settings, env_settings, files
 
     @field_validator("public_url")
     @classmethod

@@ -60,7 +60,7 @@ def running_proxy(folder: Path, ports: Sequence[int]) -> Iterator[Proxy]:
     """nginx before instances at these ports; skips the test where none is installed."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if program is None:
-        missing("REQUIRE_PROXY", "nginx is not installed on this machine (Debian: apt-get install nginx-light)")
+        missing("REQUIRE_DEPLOYMENT", "nginx is not installed on this machine (Debian: apt-get install nginx-light)")
     port = free_port()
     _certify(folder)
     (folder / "conf.d").mkdir()
@@ -81,7 +81,7 @@ def running_proxy(folder: Path, ports: Sequence[int]) -> Iterator[Proxy]:
     try:
         _wait(port, folder)
         yield Proxy(
-            f"https://localhost:{port}", str(folder / "authority.pem"), folder / "pnet-cds.log", folder / "error.log"
+            f"https://localhost:{port}", str(folder / "authority.pem"), folder / "access.log", folder / "error.log"
         )
     finally:
         process.terminate()

@@ -22,7 +22,7 @@ def running_redis(folder: Path) -> Iterator[str]:
     """The address of a server; skips the test where none is installed."""
     program = shutil.which("redis-server")
     if program is None:
-        missing("REQUIRE_PROXY", "Redis is not installed on this machine (Debian: apt-get install redis-server)")
+        missing("REQUIRE_DEPLOYMENT", "Redis is not installed on this machine (Debian: apt-get install redis-server)")
     port = free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
     with (folder / "redis.log").open("wb") as log:
