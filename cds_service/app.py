@@ -30,6 +30,7 @@ from cds_service.store.clients import ClientStore, open_clients
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
 from cds_service.store.pseudonym import patient_pseudonym
+from cds_service.store.spooled import SpooledStore
 from cds_service.store.sql import SqlStore
 from cds_service.web import (
     access,
@@ -116,7 +117,7 @@ def create_app(
         app.register_blueprint(demo.blueprint(services, store, today))
         app.register_blueprint(order_entry.blueprint(knowledge, terminology))
         app.register_blueprint(story.blueprint(shared, store))
-        app.register_blueprint(feedback_page.blueprint(partial(shown_cards, settings), shared))
+        app.register_blueprint(feedback_page.blueprint(partial(_shown_now, settings, store), shared))
     store.release()
     return app
 
@@ -182,6 +183,11 @@ def charts_of(store: Store, today: Callable[[], date], *, demo: bool) -> artefac
     return chart
 
 
+def _shown_now(settings: Settings, store: Store) -> tuple[ShownCard, ...]:
+    store.settle()
+    return shown_cards(settings)
+
+
 def shown_cards(settings: Settings) -> tuple[ShownCard, ...]:
     """Every card in the configured store; its connection is closed again, so that no forked process shares it."""
     engine = open_engine(settings.database_url)
@@ -218,7 +224,10 @@ def open_store(settings: Settings) -> Store:
     """The configured store, brought to the current schema; in demo mode it holds the synthetic patients."""
     engine = open_engine(settings.database_url)
     migrate(engine)
-    store = SqlStore(engine)
+    store = SpooledStore(
+        SqlStore(engine), settings.spool_folder, settings.spool_bytes, strict=settings.store_mode == "strict"
+    )
+    store.adopt()
     if settings.demo:
         store.load_synthetic(synthetic_patients())
     return store

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +22,11 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "sqlite:///var/pnet-cds.sqlite", description="Where consults are recorded; an SQLAlchemy URL."
     )
+    store_mode: Literal["spool", "strict"] = Field(
+        "spool", description="When a consult is in the database: a moment after the answer, or before it."
+    )
+    spool_dir: str = Field("", description="Folder in which records wait for the database; unset: beside it.")
+    spool_bytes: int = Field(64 * 1024 * 1024, ge=1024 * 1024, description="Most that waits in each process, in bytes.")
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Largest request body, in bytes.")
     site_file: str = Field("", description="Site policy (TOML); empty for none.")
     pama_placement: Literal["standard", "argonaut", "both"] = Field(
@@ -85,6 +92,16 @@ class Settings(BaseSettings):
     def serves_metrics(self) -> bool:
         """Whether /metrics is there."""
         return self.demo if self.metrics is None else self.metrics == "open"
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where records wait: one folder for each database, so that none is delivered to another one."""
+        if self.spool_dir:
+            return Path(self.spool_dir)
+        if self.sqlite_path is not None:
+            return self.sqlite_path.with_name(f"{self.sqlite_path.name}-spool")
+        database = re.sub("//[^/@]*@", "//", self.database_url)  # whoever logs in, with whatever password
+        return Path("var") / f"spool-{sha256(database.encode()).hexdigest()[:16]}"
 
     @property
     def sqlite_path(self) -> Path | None:
