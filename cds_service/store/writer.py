@@ -17,8 +17,8 @@ from cds_service.errors import StoreError
 from cds_service.observability import logger
 from cds_service.store.spool import Keeper, SpoolFile, adopt, deliver
 
-GATHER_SECONDS: Final = 0.1
-"""How long records wait for others before they are brought into the database together."""
+GATHER_SECONDS: Final = 0.25
+"""How long records wait for others before they are brought into the database together: a commit costs as much as ten."""
 _RETRY_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 5.0
 """How often a process looks for what others left."""
@@ -55,7 +55,7 @@ class Writer:
             StoreError: the spool is full, or the disk is.
         """
         with self._appending:
-            if self._filling.size + len(line) > self._limit:
+            if self._filling.size + self._resting.size + len(line) > self._limit:
                 raise StoreError("The spool is full; see PNET_CDS_SPOOL_BYTES.")
             try:
                 self._filling.append(line, synced=synced)
