@@ -1,7 +1,7 @@
 """Starts the service or the limit as a server of its own: ``python -m benchmarks.serving service 18080``.
 
-``limit``, ``service``, or ``strict``: the service, but each consult is in the database before it is answered. All run under
-the same gunicorn with the same settings, one worker each.
+``limit``, ``service``, or ``strict``: the service whose consults are in the database before they are answered. All run
+under the same gunicorn with the same settings, one worker each.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def create_app(
     terminology = terminology or load_terminology()
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    metrics = Metrics(services, knowledge, counts_in) if settings.serves_metrics else None
+    metrics = Metrics(services, knowledge, counts_in, store.waiting) if settings.serves_metrics else None
     shared = Parts(
         knowledge,
         terminology,
@@ -109,7 +109,7 @@ def create_app(
     app.register_blueprint(cds_services.blueprint(services, parts_for, store, now, pseudonym))
     app.register_blueprint(feedback.blueprint(services, store, now, comments=settings.store_comments))
     page = order_entry.page(knowledge, settings.public_base) if settings.demo else None
-    app.register_blueprint(ops.blueprint(knowledge, store, page))
+    app.register_blueprint(ops.blueprint(knowledge, store, page, without_store=settings.goes_on_without_store))
     app.register_blueprint(guideline.blueprint(knowledge, today, settings.public_base))
     app.register_blueprint(artefacts.blueprint(parts_for, shared, charts_of(store, today, demo=settings.demo)))
     app.register_blueprint(docs.blueprint(services, shared, demo=settings.demo, metrics=settings.serves_metrics))

@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     )
     spool_dir: str = Field("", description="Folder in which records wait for the database; unset: beside it.")
     spool_bytes: int = Field(64 * 1024 * 1024, ge=1024 * 1024, description="Most that waits in each process, in bytes.")
+    without_store: Literal["refuse", "answer"] = Field(
+        "refuse", description="What becomes of the calls of clients while the database is away."
+    )
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Largest request body, in bytes.")
     site_file: str = Field("", description="Site policy (TOML); empty for none.")
     pama_placement: Literal["standard", "argonaut", "both"] = Field(
@@ -92,6 +95,11 @@ class Settings(BaseSettings):
     def serves_metrics(self) -> bool:
         """Whether /metrics is there."""
         return self.demo if self.metrics is None else self.metrics == "open"
+
+    @property
+    def goes_on_without_store(self) -> bool:
+        """Whether calls are answered while the database is away; the demo needs it for nothing but recording."""
+        return self.demo or self.without_store == "answer"
 
     @property
     def spool_folder(self) -> Path:

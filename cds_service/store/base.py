@@ -167,6 +167,9 @@ class Store(Protocol):
             StoreError: it waits on.
         """
 
+    def takes_records(self) -> bool:
+        """Whether a consult can be kept now, in whatever place that outlives this process."""
+
     def waiting(self) -> Waiting:
         """How much waits to be brought there, of all processes on this machine."""
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cds_service.errors import RecordRefused, StoreError
+from cds_service.observability import logger
 from cds_service.store.base import ConsultRecord, FeedbackRecord, SyntheticPatient, Waiting
 from cds_service.store.spool import Entry, adopt, line_of, waiting_in
 from cds_service.store.sql import SqlStore
@@ -36,9 +37,12 @@ class SpooledStore:
         adopt(self._folder, self._store)
 
     def ready(self) -> bool:
-        """Whether the database answers and its schema is the current one."""
-        self._writer()
-        return self._store.ready()
+        """Whether the database answers and its schema is the current one; one that is away is not asked again here."""
+        return not self._writer().failing and self._store.ready()
+
+    def takes_records(self) -> bool:
+        """Whether database or spool takes a consult."""
+        return self._writer().has_room() or self.ready()
 
     def record(self, consult: ConsultRecord) -> None:
         """Keep a consult and its cards, all or nothing.
@@ -103,8 +107,8 @@ class SpooledStore:
                 keep()
             except RecordRefused:
                 raise
-            except StoreError:
-                pass
+            except StoreError as error:
+                logger().warning("kept in the spool", slug=error.slug)
             else:
                 return
         writer.append(line_of(entry), synced=True)

@@ -66,6 +66,10 @@ class SqlStore:
     def settle(self) -> None:
         """Nothing waits here."""
 
+    def takes_records(self) -> bool:
+        """Whether the database can be used: there is no other place."""
+        return self.ready()
+
     def waiting(self) -> Waiting:
         """Nothing."""
         return Waiting()

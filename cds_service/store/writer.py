@@ -18,7 +18,7 @@ from cds_service.observability import logger
 from cds_service.store.spool import Keeper, SpoolFile, adopt, deliver
 
 GATHER_SECONDS: Final = 0.25
-"""How long records wait for others before they are brought into the database together: a commit costs as much as ten."""
+"""How long records wait for others, to be brought into the database together: a commit costs as much as ten of them."""
 _RETRY_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 5.0
 """How often a process looks for what others left."""
@@ -35,7 +35,7 @@ class Writer:
 
     def __init__(self, folder: Path, limit: int, keeper: Keeper) -> None:
         self.pid = os.getpid()
-        self.failing = False
+        self.failing = self._blocked = False
         self._folder, self._limit, self._keeper = folder, limit, keeper
         try:
             self._filling, self._resting = SpoolFile.create(folder), SpoolFile.create(folder)
@@ -55,13 +55,21 @@ class Writer:
             StoreError: the spool is full, or the disk is.
         """
         with self._appending:
-            if self._filling.size + self._resting.size + len(line) > self._limit:
+            if not self.has_room(len(line)):
                 raise StoreError("The spool is full; see PNET_CDS_SPOOL_BYTES.")
             try:
                 self._filling.append(line, synced=synced)
+                self._blocked = False
             except OSError as error:
+                self._blocked = True
                 raise StoreError(f"The spool cannot be written: {error.strerror}.") from None
         self._called.set()
+
+    def has_room(self, size: int = 0) -> bool:
+        """Whether the bound lets so many bytes in; without a number, also whether the disk let the last ones in."""
+        if not size and self._blocked:
+            return False
+        return self._filling.size + self._resting.size + size <= self._limit
 
     def flush(self) -> None:
         """Bring everything that was added so far into the database.

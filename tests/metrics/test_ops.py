@@ -14,7 +14,7 @@ from prometheus_client import Counter, Histogram
 from cds_service.domain.terms import SCENARIOS, Lack
 from cds_service.errors import PnetCdsError
 from cds_service.knowledge.model import Knowledge
-from cds_service.metrics.counts import ANSWERED, COMPLETE, INTERNAL, LACKING, NOT_ASSESSED, Metrics
+from cds_service.metrics.counts import ANSWERED, COMPLETE, INTERNAL, LACKING, NOT_ASSESSED, SET_ASIDE, SPOOLED, Metrics
 from hooks import SERVICES
 
 OPS: Final = Path(__file__).parents[2] / "ops"
@@ -43,7 +43,7 @@ QUERIES: Final = (*alert_queries(), *panel_queries())
 def samples(knowledge: Knowledge) -> dict[str, set[str]]:
     """Every sample there can be, with its labels."""
     metrics = Metrics(SERVICES, knowledge)
-    found = {"pnet_cds_build_info": {"version", "knowledge", "knowledge_hash"}}
+    found = {"pnet_cds_build_info": {"version", "knowledge", "knowledge_hash"}, "pnet_cds_spool_bytes": {"state"}}
     for value in vars(metrics).values():
         metric = getattr(getattr(value, "__wrapped__", None), "__self__", value)
         if isinstance(metric, Counter):
@@ -68,6 +68,7 @@ VALUES: Final[dict[str, set[str]]] = {
     "scenario": {NOT_ASSESSED, *SCENARIOS},
     "inputs": {NOT_ASSESSED, COMPLETE, LACKING},
     "reason": set(map(str, Lack)),
+    "state": {SPOOLED, SET_ASIDE},
     "result": {COMPLETE, *map(str, Lack)},
 }
 
