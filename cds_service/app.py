@@ -29,6 +29,7 @@ from cds_service.store.base import ShownCard, Store
 from cds_service.store.clients import ClientStore, open_clients
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
+from cds_service.store.outage import RememberingClients
 from cds_service.store.pseudonym import patient_pseudonym
 from cds_service.store.spooled import SpooledStore
 from cds_service.store.sql import SqlStore
@@ -161,6 +162,8 @@ def _admit(app: Flask, settings: Settings, clients: ClientStore | None, fetch: F
         cors.allow_everybody(app)
         return ()
     clients = clients or open_clients(settings.database_url)
+    if settings.goes_on_without_store:
+        clients = RememberingClients(clients, settings.spool_folder / "tokens")
     registered = tuple(found for found in clients.all() if found.client.enabled)
     if not any(found.keys or found.fetches for found in registered):
         raise SettingsError("No client with a key is registered, so nobody could call: pnet-cds client add --help")

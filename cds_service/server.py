@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from cds_service.connections import BoundedWorker
 from cds_service.metrics.shared import process_ended
 from cds_service.settings import Settings
 
@@ -35,7 +36,7 @@ class Server(BaseApplication):
         options: dict[str, Any] = {
             "bind": f"{self._settings.host}:{self._settings.port}",
             "workers": self._settings.workers,
-            "worker_class": "gthread",
+            "worker_class": f"{BoundedWorker.__module__}.{BoundedWorker.__qualname__}",
             "threads": self._settings.threads,
             "timeout": _TIMEOUT_SECONDS,
             "loglevel": "warning",

@@ -13,6 +13,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from cds_service.errors import SettingsError, StoreError
 
 _BUSY_SECONDS = 10
+_PATIENCE = {"connect_timeout": 3, "tcp_user_timeout": 5000}
+"""Seconds until a server that does not answer is given up, and milliseconds until a connection that went dead is."""
 _POSTGRESQL = ("postgres", "postgresql")
 """Spellings without a driver; the driver is psycopg."""
 
@@ -40,9 +42,7 @@ def _open_postgresql(url: URL) -> Engine:
     if url.drivername in _POSTGRESQL:
         url = url.set(drivername="postgresql+psycopg")
     try:
-        engine = create_engine(
-            url, pool_pre_ping=True, connect_args={"connect_timeout": _BUSY_SECONDS}, json_serializer=_json
-        )
+        engine = create_engine(url, pool_pre_ping=True, connect_args=_PATIENCE, json_serializer=_json)
     except (NoSuchModuleError, ImportError):
         raise SettingsError(
             f"PNET_CDS_DATABASE_URL: there is no driver for {url.drivername!r} in this installation; SQLite needs "

@@ -25,7 +25,7 @@ LAYERS: Final = (
     {"hooks", "artefacts", "metrics", "story"},
     {"pipeline"},
     {"web", "commands"},
-    {"explain", "app", "server", "installation", "checks", "cli", "__main__"},
+    {"explain", "app", "connections", "server", "installation", "checks", "cli", "__main__"},
 )
 """Rooms from the ground up; a room imports from the layers below its own."""
 
@@ -35,6 +35,7 @@ WITHIN_A_LAYER: Final = {
     ("cli", "commands"): "the groups of commands",
     ("cli", "app"): "serve makes the application",
     ("cli", "server"): "serve runs it",
+    ("server", "connections"): "its bounds on connections",
     ("cli", "explain"): "the command of that name",
     ("cli", "checks"): "the command check",
     ("cli", "installation"): "every command may ask whether the installation is sound",
@@ -49,10 +50,10 @@ ONLY_IN: Final = {
     "limits": {"web"},
     "werkzeug": {"web"},
     "jwt": {"auth"},
-    "gunicorn": {"server"},
+    "gunicorn": {"connections", "server"},
     "requests": {"http_client"},
     "urllib3": {"http_client"},
-    "socket": {"http_client"},
+    "socket": {"connections", "http_client"},
     "sqlalchemy": {"store"},
     "alembic": {"store"},
     "pydantic_settings": {"settings"},
