@@ -9,7 +9,8 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
@@ -42,7 +43,7 @@ def configure_logging(level: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         # One write per line, so that lines of several processes do not mix.
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Steady())),
         cache_logger_on_first_use=False,
     )
     for name in _LIBRARIES:
@@ -67,6 +68,11 @@ def note_client(client_id: str) -> None:
     structlog.contextvars.bind_contextvars(client=client_id)
 
 
+def note_trace(trace_id: str) -> None:
+    """Every line of this call also names its trace."""
+    structlog.contextvars.bind_contextvars(trace_id=trace_id)
+
+
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A line without what must not be kept: members named like secrets or records, and values that look like them."""
     return {name: _redacted(name, value) for name, value in event.items()}
@@ -87,6 +93,20 @@ def _redacted(name: str, value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_redacted("", item) for item in value]
     return value if value is None or isinstance(value, bool | int | float) else without_secrets(str(value))
+
+
+class _Steady:
+    """Standard error. A line that cannot be written, as on a full disk, keeps nobody from an answer."""
+
+    def write(self, text: str) -> None:
+        """Write, if it can be written."""
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Write out what was written."""
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 class _Redacting(logging.Filter):

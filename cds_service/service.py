@@ -69,6 +69,7 @@ class Consultation:
         bookings: proposed appointments for imaging.
         caller: the client that asks, with its settings.
         public_url: base URL under which clients reach this service; empty when it is not known.
+        app_url: where the SMART app is opened; empty when the caller could not open it.
         requested: concepts of everything that is drafted or on order, imaging or not.
         what_if: what would change the answer; worked out when it is first asked for.
         consult_id: UUID under which the call is recorded.
@@ -89,6 +90,7 @@ class Consultation:
     bookings: tuple[Booking, ...] = ()
     caller: Caller = DEMO_CALLER
     public_url: str = ""
+    app_url: str = ""
     requested: frozenset[str] = frozenset()
     what_if: Callable[[], WhatIf] = WhatIf
     consult_id: str = ""

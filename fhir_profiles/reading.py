@@ -22,6 +22,7 @@ Resource = Mapping[str, Any]
 
 _DATES = ("effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
 _WORDS = re.compile(r"[a-z0-9]+")
+_LONGEST_CONCEPT_KEPT = 1024
 _LONGEST_KEPT = 256
 """Longest reference that is remembered: what a client sends must not fill the memory."""
 
@@ -60,8 +61,32 @@ def codings(concept: object) -> Iterator[Coding]:
             yield Coding(text(coding.get("system")) or None, code, text(coding.get("display")))
 
 
+def as_written(concept: object) -> bytes:
+    """A concept as bytes by which what is read from it may be remembered; empty when it is none or too long.
+
+    Concepts repeat from chart to chart, and what one means is asked several times in each.
+    """
+    if not isinstance(concept, dict):
+        return b""
+    try:
+        written = msgspec.json.encode(concept)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return b""
+    return written if len(written) <= _LONGEST_CONCEPT_KEPT else b""
+
+
 def words(concept: object) -> str:
     """All human-readable text of a CodeableConcept, or of a plain string; without what cannot be read."""
+    written = as_written(concept)
+    return _remembered_words(written) if written else _words(concept)
+
+
+@lru_cache(maxsize=4096)
+def _remembered_words(written: bytes) -> str:
+    return _words(msgspec.json.decode(written))
+
+
+def _words(concept: object) -> str:
     parts = [text(concept), text(member(concept, "text"))]
     parts += [text(coding.get("display")) for coding in objects(member(concept, "coding"))]
     return " ; ".join(dict.fromkeys(part for part in parts if part and UNREADABLE not in part))
@@ -69,6 +94,16 @@ def words(concept: object) -> str:
 
 def matches(concept: object, terminology: Terminology) -> list[Match]:
     """What the codings of a concept mean. A coding without a code we know, or without a code at all, adds nothing."""
+    written = as_written(concept)
+    return list(_remembered_matches(written, terminology) if written else _matches(concept, terminology))
+
+
+@lru_cache(maxsize=4096)
+def _remembered_matches(written: bytes, terminology: Terminology) -> tuple[Match, ...]:
+    return tuple(_matches(msgspec.json.decode(written), terminology))
+
+
+def _matches(concept: object, terminology: Terminology) -> list[Match]:
     found = (terminology.match(coding.system, coding.code) for coding in codings(concept))
     return list({(m.concept, m.code): m for m in found if m is not None}.values())
 

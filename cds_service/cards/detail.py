@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from cds_service.cards import wording
@@ -14,6 +15,7 @@ from cds_service.domain.findings import (
     RatedStudy,
     Skipped,
 )
+from cds_service.domain.same import Same
 from cds_service.domain.terms import LACK_WORDS, NOT_RATED, USUALLY_NOT_APPROPRIATE
 from cds_service.knowledge.model import Knowledge, Row
 from cds_service.protocol.response import Link
@@ -50,6 +52,8 @@ _SHOWN_FACTS: Final = (
 )
 _MOST_ADVICE: Final = 6
 _MOST_PROBLEMS: Final = 8
+_STATEMENTS: Final = 4096
+"""Statements that are held in memory; a knowledge has some 300."""
 
 
 def _row(rule: str, knowledge: Knowledge) -> Row:
@@ -58,8 +62,13 @@ def _row(rule: str, knowledge: Knowledge) -> Row:
 
 def statement(rule: str, knowledge: Knowledge) -> str:
     """A rule in our own words with its sources and whether an engineering default is part of it."""
-    row = _row(rule, knowledge)
-    return f"{row.statement} ({rule}; {wording.citation(row, knowledge)})"
+    return _statement(rule, Same(knowledge))
+
+
+@lru_cache(maxsize=_STATEMENTS)
+def _statement(rule: str, same: Same[Knowledge]) -> str:
+    row = _row(rule, same.value)
+    return f"{row.statement} ({rule}; {wording.citation(row, same.value)})"
 
 
 def subject(draft: DraftOrder) -> str:
@@ -177,10 +186,10 @@ def data_problems(consultation: Consultation) -> str:
     """Conflicts, unusable resources and inputs that could not be had."""
     lines = [wording.conflict_line(conflict) for conflict in consultation.assessment.conflicts]
     lines += unusable_lines(consultation.chart.skipped)
-    return section("About the data", [*lines, *_not_received(consultation)])
+    return section("About the data", [*lines, *not_received(consultation)])
 
 
-def _not_received(consultation: Consultation) -> list[str]:
+def not_received(consultation: Consultation) -> list[str]:
     """Inputs that could not be had."""
     if consultation.chart.unavailable:
         lacks = consultation.chart.lacks

@@ -255,6 +255,8 @@ def _row(given: Client) -> dict[str, Any]:
         "cors_origins": list(given.cors_origins),
         "rate_limit": given.rate_limit,
         "enabled": given.enabled,
+        "smart_client_id": given.smart_client_id,
+        "frame_origins": list(given.frame_origins),
     }
 
 
@@ -292,6 +294,8 @@ def _registered(connection: Connection, row: Row[Any]) -> Registered:
             cors_origins=tuple(row.cors_origins),
             rate_limit=row.rate_limit,
             enabled=row.enabled,
+            smart_client_id=row.smart_client_id,
+            frame_origins=tuple(row.frame_origins),
         ),
         keys=tuple(Key(key.kid, key.source, key.jwk) for key in keys),
         fetches={fetch.url: _fetch(fetch.tried_at, fetch.fetched_at) for fetch in fetches},

@@ -1,6 +1,6 @@
 """The order-entry page of the demo: an ordinary CDS Hooks client that runs in the browser, and what its EHR knows.
 
-The page may load and call what this service has, and nothing else; no script may turn text into markup.
+The page may load, call and frame what this service has, and nothing else; no script may turn text into markup.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from cds_service.errors import InvalidRequest, UnsupportedMediaType
 from cds_service.knowledge.model import Knowledge
 from cds_service.pipeline import Parts
 from cds_service.protocol.authorization import FhirAccess
+from cds_service.web.demo_ehr import issuer
 from cds_service.web.guideline import harden
 from cds_service.web.services import read_body
 
@@ -28,8 +29,9 @@ FILES: Final = tuple(sorted(path.name for path in (Path(__file__).parent / FOLDE
 """What the page is made of, besides its HTML."""
 
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'none'; "
-    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
 
@@ -45,6 +47,7 @@ def page(knowledge: Knowledge, public_url: str) -> Callable[[], Response]:
                     base=base,
                     style=f"{base}/guideline/static/guideline.css",
                     files=f"{base}/demo/static",
+                    fhir_server=issuer(public_url),
                     knowledge=knowledge,
                 )
             )

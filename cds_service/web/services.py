@@ -18,9 +18,10 @@ from cds_service.pipeline import Parts, answer, prefetch_templates
 from cds_service.protocol.configuration import OPTIONS, options
 from cds_service.protocol.response import Action
 from cds_service.service import HookService, no_actions
+from cds_service.stages import Stage
 from cds_service.store.base import CardRecord, ConsultRecord, Store, SuggestedOrder
 from cds_service.web.caller import client_id, current_caller
-from cds_service.web.measuring import note_answer
+from cds_service.web.measuring import note_answer, stage_done
 
 _SPECIFICATION = "2.0.1"
 """The version of CDS Hooks that is implemented (CH-019)."""
@@ -56,14 +57,18 @@ def blueprint(
         require_json(request.mimetype)
         started = time.perf_counter()
         caller = current_caller()
-        parts = parts_for(caller)
-        outcome = answer(service, read_body(), parts, caller)
+        parts, body, done = parts_for(caller), read_body(), stage_done()
+        done(Stage.RECEIVE)
+        outcome = answer(service, body, parts, caller, done)
         elapsed = (time.perf_counter() - started) * 1000
         patient = pseudonym(client_id(), outcome.fhir_server, outcome.patient_id)
         kept = _keep(store, consult_record(service, outcome, parts, now(), elapsed, client_id(), patient))
+        done(Stage.RECORD)
+        encoded = msgspec.json.encode(outcome.body if kept else unrecorded(outcome.body))
+        done(Stage.ENCODE)
         _log(service, outcome, elapsed)
         note_answer(service, outcome, kept=kept)
-        return _json(msgspec.json.encode(outcome.body if kept else unrecorded(outcome.body)))
+        return _json(encoded)
 
     return routes
 
@@ -118,7 +123,7 @@ def consult_record(
         answered_at=at,
         service=service.id,
         hook=service.hook,
-        scenario=assessment.scenario if assessment else "not-assessed",
+        scenario=outcome.scenario,
         ratings={order.order.procedure or "no-key": order.rating for order in orders},
         rules=assessment.rules if assessment else (),
         knowledge_version=parts.knowledge.version,
@@ -160,12 +165,11 @@ def _keep(store: Store, record: ConsultRecord) -> bool:
 
 
 def _log(service: HookService, outcome: Outcome, elapsed: float) -> None:
-    assessment = outcome.assessment
     logger().info(
         "answered",
         service=service.id,
         consult=outcome.consult_id,
-        scenario=assessment.scenario if assessment else "not-assessed",
+        scenario=outcome.scenario,
         cards=len(outcome.cards),
         skipped=outcome.skipped,
         unavailable={key: str(why) for key, why in outcome.unavailable.items()},

@@ -1,4 +1,4 @@
-"""The documentation site: it builds without a warning, needs no other host, and its first command works."""
+"""The documentation site: it builds without a warning, needs no other host, and has every page in its navigation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-
-from tests.calling import OverHttp
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 _LOADING: Final = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
@@ -60,11 +58,3 @@ def test_nothing_comes_from_another_host(site: Path) -> None:
     """Scripts, styles and pictures are those of the site."""
     for page in site.rglob("*.html"):
         assert [address for address in loads(page) if re.match(r"(https?:)?//", address)] == [], page.name
-
-
-def test_the_first_command_works(live: OverHttp) -> None:
-    """docs/index.md, as written but for the address of the demo."""
-    (block,) = re.findall(r"```sh\n(.*?)```", (DOCS / "index.md").read_text(encoding="utf-8"), re.DOTALL)
-    command = block.strip().replace(".venv/bin/pnet-cds", f"{sys.executable} -m cds_service") + f" --url {live.base}"
-    done = subprocess.run(["bash", "-euc", command], capture_output=True, text=True, check=True, timeout=60)
-    assert "MRI is contraindicated" in " ".join(done.stdout.split())

@@ -3,6 +3,7 @@ import { cardView } from "./cards.js";
 import { announce, changed, desk, newId } from "./desk.js";
 import { at, h } from "./dom.js";
 import { applied, referenceTo } from "./ehr.js";
+import { openApp } from "./launching.js";
 import { wire } from "./wire.js";
 
 const BROUGHT = ["order-sign", "order-dispatch", "appointment-book", "encounter-discharge"]; // somebody waits for these
@@ -46,6 +47,7 @@ function decisions(path, card) {
       take(suggestion.actions ?? []);
       return (await desk.client.accept(path, card.uuid, accepted)).status === 200;
     },
+    launch: openApp,
     override: async (reason) => (await desk.client.override(path, card.uuid, reason)).status === 200,
   };
 }

@@ -6,6 +6,7 @@ import { Client } from "./client.js";
 import { announce, changed, desk, shows } from "./desk.js";
 import { at, focusOn, h } from "./dom.js";
 import { isDraft, resources } from "./ehr.js";
+import { closeApp, startApp } from "./launching.js";
 import { offerIndications, startOrdering } from "./ordering.js";
 import { wire } from "./wire.js";
 
@@ -52,6 +53,7 @@ async function showAddressed() {
   const listed = patients.find(({ slug }) => slug === new URLSearchParams(location.search).get("patient"));
   const server = history.state?.server;
   const found = listed ? await listedChart(listed) : server ? await serverChart(server) : null;
+  closeApp();
   at("picker").hidden = Boolean(found);
   at("workspace").hidden = !found;
   if (found) await openChart(found);
@@ -61,7 +63,7 @@ async function showAddressed() {
 async function listedChart({ slug, title, story }) {
   const address = `/demo/patients/${encodeURIComponent(slug)}`;
   const link = h("a", { href: `${BASE}${address}/story` }, "Timeline, staging and evidence");
-  return { bundle: await json(address), source: null, about: [h("strong", {}, `${title}. `), `${story} `, link] };
+  return { slug, bundle: await json(address), source: null, about: [h("strong", {}, `${title}. `), `${story} `, link] };
 }
 
 async function serverChart({ fhirServer, patientId }) {
@@ -73,7 +75,7 @@ async function serverChart({ fhirServer, patientId }) {
   return { bundle: chart, source: { fhirServer, token, lacking }, about };
 }
 
-async function openChart({ bundle, source, about }) {
+async function openChart({ slug = "", bundle, source, about }) {
   const found = resources(bundle);
   desk.open = {
     source,
@@ -82,6 +84,7 @@ async function openChart({ bundle, source, about }) {
     chart: found.filter((r) => !isDraft(r)),
     proposed: found.filter(isDraft),
     choice: null,
+    slug,
     drafts: [],
     signed: [],
     reviewed: "",
@@ -120,13 +123,14 @@ function keep(exchange) {
 // --- start -----------------------------------------------------------------------------------------------------------
 
 async function start() {
-  desk.client = new Client(BASE, keep);
+  desk.client = new Client(BASE, at("order-entry").dataset.fhirServer, keep);
   [, patients, desk.studies] = await Promise.all([desk.client.discover(), json("/demo/patients"), json("/demo/studies")]);
   at("patients").replaceChildren(...pickerView());
   at("server-form").addEventListener("submit", visitServer);
   shows(showChart);
   startOrdering();
   startAfterwards();
+  startApp(fire);
   window.addEventListener("popstate", route);
   if (location.search || history.state) await route();
 }

@@ -6,7 +6,8 @@ const GRAVITY = { info: ["i", "Information"], warning: ["!", "Warning"], critica
 const SHOWN_AT_ONCE = { info: 2, warning: 2, critical: 4 }; // blocks: the order and its rating; then the danger
 let numbered = 0;
 
-/** @param decided what happens on `accept(suggestions, newlyAccepted)` and `override(reason)`; both tell whether it was stored. */
+/** @param decided what happens on `accept(suggestions, newlyAccepted)` and `override(reason)`, which tell whether it was
+ *  stored, and on `launch(link)`, which opens an app. */
 export function cardView(card, decided) {
   const [sign, word] = GRAVITY[card.indicator] ?? GRAVITY.info;
   const title = `card-${++numbered}`;
@@ -20,7 +21,7 @@ export function cardView(card, decided) {
     choices(card, decided),
     reasons(rest),
     h("p", { class: "cite" }, "Source: ", link(card.source.label, card.source.url), topic(card.source.topic)),
-    links(card.links),
+    links(card.links, decided.launch),
   );
 }
 
@@ -38,12 +39,14 @@ function reasons(rest) {
   return h("details", { class: "detail" }, h("summary", {}, "Reasons, evidence and sources"), rest);
 }
 
-function links(given = []) {
+function links(given = [], launch) {
   if (!given.length) return null;
-  const shown = given.map(({ label, url, type }) =>
-    h("li", {}, type === "smart" ? `${label} (SMART app, started by an EHR)` : link(label, url)));
+  const shown = given.map((one) => h("li", {}, one.type === "smart" ? appButton(one, launch) : link(one.label, one.url)));
   return h("ul", { class: "links", "aria-label": "Links" }, shown);
 }
+
+const appButton = (given, launch) =>
+  h("button", { type: "button", class: "quiet", onclick: () => launch(given) }, `${given.label} (SMART app)`);
 
 // --- suggestions and overriding --------------------------------------------------------------------------------------
 

@@ -2,9 +2,10 @@
 import { contextOf, prefetch } from "./ehr.js";
 
 export class Client {
-  /** @param base where the service is. @param kept told of every exchange. */
-  constructor(base, kept) {
+  /** @param base where the service is. @param fhirServer the EHR's own. @param kept told of every exchange. */
+  constructor(base, fhirServer, kept) {
     this.base = base;
+    this.fhirServer = fhirServer;
     this.kept = kept;
     this.services = [];
     this.running = {};
@@ -21,7 +22,7 @@ export class Client {
     const service = this.services.find((entry) => entry.hook === hook);
     const context = contextOf(hook, open, about);
     const filled = prefetch(templatesFor(service, open.source), context, open.chart);
-    const request = { hook, hookInstance: crypto.randomUUID(), ...access(open.source), context };
+    const request = { hook, hookInstance: crypto.randomUUID(), ...access(open.source, this.fhirServer), context };
     if (Object.keys(filled).length) request.prefetch = filled;
     this.running[hook]?.abort();
     this.running[hook] = new AbortController();
@@ -66,8 +67,9 @@ function templatesFor({ prefetch: templates }, source) {
   return plannedServices && !source.lacking.plannedServices ? { plannedServices } : {};
 }
 
-function access(source) {
-  if (!source) return {};
+/** Where the EHR's own data are, or those of the server that was typed in, with its token. */
+function access(source, own) {
+  if (!source) return { fhirServer: own };
   const { fhirServer, token } = source;
   const granted = { token_type: "Bearer", expires_in: 300, scope: "user/*.read", subject: "order-entry" };
   return { fhirServer, ...(token && { fhirAuthorization: { access_token: token, ...granted } }) };
