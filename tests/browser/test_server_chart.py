@@ -161,3 +161,34 @@ def test_everybody_can_use_it_at_any_width(size: tuple[int, int], chromium: Brow
         open_server_chart(page, fhir)
         answer_of(page, "patient-view").wait_for()
         is_sound(page)
+
+
+def test_the_app_is_for_the_ehr_of_the_chart(page: Page, fhir: str) -> None:
+    """This page only reads the chart, so it names the app and offers no button that could not work."""
+    open_server_chart(page, fhir)
+    links = choose(page).get_by_role("list", name="Links")
+    expect(links).to_contain_text("opened by the EHR that holds this chart")
+    expect(links.get_by_role("button")).to_have_count(0)
+
+
+def test_an_open_server_is_read_when_the_demo_was_started_for_it(
+    chromium: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No token is asked for or sent, neither by the page nor by the service."""
+    folder = tmp_path_factory.mktemp("open")
+    file = folder / "story.json"
+    story = next(patient for patient in synthetic_patients() if patient.slug == "incidental-tail-lesion")
+    file.write_text(json.dumps(story.bundle), encoding="utf-8")
+    with running(file, page=SMALL_PAGES, token="") as fhir:
+        settings = load_settings(
+            demo=True,
+            database_url=f"sqlite:///{folder}/store.sqlite",
+            fhir_open_servers=fhir,
+            fhir_seconds=BUSY_MACHINE_SECONDS,
+        )
+        for here in served(create_app(settings, today=lambda: AS_OF)):
+            with quiet_page(chromium, here.base, DESKTOP) as page:
+                with page.expect_request("**/pnet-patient-view") as sent:
+                    open_server_chart(page, fhir, token="")
+                assert "fhirAuthorization" not in json.loads(sent.value.post_data or "")
+                expect(answer_of(page, "patient-view").locator(".card")).to_contain_text("NET G1")

@@ -6,7 +6,8 @@ from typing import Final
 
 from playwright.sync_api import FrameLocator, Page, expect
 
-from tests.browser.test_order_entry import MRI, answer_of, choose, open_patient
+from tests.browser.acting import answer_of, choose, open_patient
+from tests.browser.test_order_entry import MRI
 
 APP: Final = "The patient's story"
 

@@ -47,7 +47,7 @@ function decisions(path, card) {
       take(suggestion.actions ?? []);
       return (await desk.client.accept(path, card.uuid, accepted)).status === 200;
     },
-    launch: openApp,
+    launch: desk.open.slug ? openApp : null, // only the EHR that holds a chart can open an app about it
     override: async (reason) => (await desk.client.override(path, card.uuid, reason)).status === 200,
   };
 }

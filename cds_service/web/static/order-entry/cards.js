@@ -7,7 +7,7 @@ const SHOWN_AT_ONCE = { info: 2, warning: 2, critical: 4 }; // blocks: the order
 let numbered = 0;
 
 /** @param decided what happens on `accept(suggestions, newlyAccepted)` and `override(reason)`, which tell whether it was
- *  stored, and on `launch(link)`, which opens an app. */
+ *  stored, and on `launch(link)`, which opens an app; null where this page cannot. */
 export function cardView(card, decided) {
   const [sign, word] = GRAVITY[card.indicator] ?? GRAVITY.info;
   const title = `card-${++numbered}`;
@@ -41,12 +41,14 @@ function reasons(rest) {
 
 function links(given = [], launch) {
   if (!given.length) return null;
-  const shown = given.map((one) => h("li", {}, one.type === "smart" ? appButton(one, launch) : link(one.label, one.url)));
+  const shown = given.map((one) => h("li", {}, one.type === "smart" ? app(one, launch) : link(one.label, one.url)));
   return h("ul", { class: "links", "aria-label": "Links" }, shown);
 }
 
-const appButton = (given, launch) =>
-  h("button", { type: "button", class: "quiet", onclick: () => launch(given) }, `${given.label} (SMART app)`);
+function app(given, launch) {
+  if (!launch) return `${given.label} (SMART app, opened by the EHR that holds this chart)`;
+  return h("button", { type: "button", class: "quiet", onclick: () => launch(given) }, `${given.label} (SMART app)`);
+}
 
 // --- suggestions and overriding --------------------------------------------------------------------------------------
 
