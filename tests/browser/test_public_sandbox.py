@@ -129,6 +129,7 @@ def open_demo(world: World, database: str, site_file: str, placement: str) -> Fl
         site_file=site_file,
         pama_placement=placement,
         fhir_seconds=20.0,
+        store_mode="strict",  # what was answered can be looked up at once
     )
     return create_app(settings, today=lambda: AS_OF)
 
@@ -161,6 +162,7 @@ def protected(world: World, folder: Path) -> Flask:
         public_url=world.service,
         fhir_networks="127.0.0.0/8",  # the test server is on this machine
         fhir_seconds=20.0,
+        store_mode="strict",  # what was answered can be looked up at once
     )
     return create_app(settings, today=lambda: AS_OF)
 
