@@ -1,6 +1,7 @@
 """Starts the service or the limit as a server of its own: ``python -m benchmarks.serving service 18080``.
 
-Both run under the same gunicorn with the same settings, one worker each.
+``limit``, ``service``, or ``strict``: the service whose consults are in the database before they are answered. All run
+under the same gunicorn with the same settings, one worker each.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from cds_service.settings import Settings, load_settings
 
 def main(what: str, port: str) -> None:
     """Serve until told to stop; the store of the service is a file in the current directory."""
-    settings = load_settings(demo=True, port=port, database_url=f"sqlite:///{Path.cwd()}/bench.sqlite")
+    database, mode = f"sqlite:///{Path.cwd()}/{what}.sqlite", "strict" if what == "strict" else None
+    settings = load_settings(demo=True, port=port, database_url=database, store_mode=mode)
     configure_logging(settings.log_level)
     Server(partial(_app, what, settings), settings).run()
 

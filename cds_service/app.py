@@ -29,7 +29,9 @@ from cds_service.store.base import ShownCard, Store
 from cds_service.store.clients import ClientStore, open_clients
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
+from cds_service.store.outage import RememberingClients
 from cds_service.store.pseudonym import patient_pseudonym
+from cds_service.store.spooled import SpooledStore
 from cds_service.store.sql import SqlStore
 from cds_service.web import (
     access,
@@ -82,7 +84,7 @@ def create_app(
     terminology = terminology or load_terminology()
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    metrics = Metrics(services, knowledge, counts_in) if settings.serves_metrics else None
+    metrics = Metrics(services, knowledge, counts_in, store.waiting) if settings.serves_metrics else None
     shared = Parts(
         knowledge,
         terminology,
@@ -98,7 +100,7 @@ def create_app(
     parts_for = _parts_by_client(shared)
     key = hash_key(settings, store)
     pseudonym = partial(patient_pseudonym, key)
-    clients = None if settings.demo else clients or open_clients(settings.database_url)
+    clients = None if settings.demo else clients or _open_clients(settings)
 
     def now() -> datetime:
         return datetime.now(UTC)
@@ -120,7 +122,7 @@ def create_app(
     app.register_blueprint(cds_services.blueprint(services, parts_for, store, now, pseudonym))
     app.register_blueprint(feedback.blueprint(services, store, now, comments=settings.store_comments))
     page = order_entry.page(knowledge, settings.public_base) if settings.demo else None
-    app.register_blueprint(ops.blueprint(knowledge, store, page))
+    app.register_blueprint(ops.blueprint(knowledge, store, page, without_store=settings.goes_on_without_store))
     app.register_blueprint(guideline.blueprint(knowledge, today, settings.public_base))
     app.register_blueprint(artefacts.blueprint(parts_for, shared, charts_of(store, today, demo=settings.demo)))
     app.register_blueprint(smart.blueprint(callers, parts_for, store, pseudonym, key, settings.public_base))
@@ -130,7 +132,7 @@ def create_app(
         app.register_blueprint(order_entry.blueprint(shared))
         app.register_blueprint(story.blueprint(shared, store))
         app.register_blueprint(demo_ehr.blueprint(store, today, key, settings.public_base))
-        app.register_blueprint(feedback_page.blueprint(partial(shown_cards, settings), shared))
+        app.register_blueprint(feedback_page.blueprint(partial(_shown_now, settings, store), shared))
     store.release()
     if clients:
         clients.release()
@@ -150,6 +152,12 @@ def _traces(settings: Settings) -> Traces | None:
     except ImportError:
         raise SettingsError("PNET_CDS_TRACING: traces need the extra pnet-cds[otel], which is not installed") from None
     return tracing()
+
+
+def _open_clients(settings: Settings) -> ClientStore:
+    """The registered clients; where the service goes on without its database, they are remembered."""
+    clients = open_clients(settings.database_url)
+    return RememberingClients(clients, settings.spool_folder / "tokens") if settings.goes_on_without_store else clients
 
 
 def callers_of(clients: ClientStore | None) -> tuple[Caller, ...]:
@@ -217,6 +225,11 @@ def charts_of(store: Store, today: Callable[[], date], *, demo: bool) -> artefac
     return chart
 
 
+def _shown_now(settings: Settings, store: Store) -> tuple[ShownCard, ...]:
+    store.settle()
+    return shown_cards(settings)
+
+
 def shown_cards(settings: Settings) -> tuple[ShownCard, ...]:
     """Every card in the configured store; its connection is closed again, so that no forked process shares it."""
     engine = open_engine(settings.database_url)
@@ -253,7 +266,10 @@ def open_store(settings: Settings) -> Store:
     """The configured store, brought to the current schema; in demo mode it holds the synthetic patients."""
     engine = open_engine(settings.database_url)
     migrate(engine)
-    store = SqlStore(engine)
+    store = SpooledStore(
+        SqlStore(engine), settings.spool_folder, settings.spool_bytes, strict=settings.store_mode == "strict"
+    )
+    store.adopt()
     if settings.demo:
         store.load_synthetic(synthetic_patients())
     return store

@@ -54,6 +54,10 @@ class StoreError(PnetCdsError):
     slug = "store-unavailable"
 
 
+class RecordRefused(StoreError):
+    """The store is there, but does not take this record: a value is too long, or one is missing."""
+
+
 class ClientInvalid(PnetCdsError):
     """The registration of a client, or a file with its keys, cannot be used (command line)."""
 

@@ -9,8 +9,9 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
@@ -45,7 +46,7 @@ def configure_logging(level: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         # One write per line, so that lines of several processes do not mix.
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Steady())),
         cache_logger_on_first_use=False,
     )
     for name in _LIBRARIES:
@@ -101,6 +102,20 @@ def _redacted(name: str, value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_redacted("", item) for item in value]
     return value if value is None or isinstance(value, bool | int | float) else without_secrets(str(value))
+
+
+class _Steady:
+    """Standard error. A line that cannot be written, as on a full disk, keeps nobody from an answer."""
+
+    def write(self, text: str) -> None:
+        """Write, if it can be written."""
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Write out what was written."""
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 class _Redacting(logging.Filter):

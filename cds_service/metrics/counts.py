@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import InfoMetricFamily
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -31,6 +31,7 @@ from cds_service.protocol.authorization import FhirAccess
 from cds_service.protocol.feedback import ACCEPTED, OVERRIDDEN
 from cds_service.service import HookService
 from cds_service.stages import Laps
+from cds_service.store.base import Waiting
 from fhir_profiles.inputs import INPUTS
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -42,6 +43,8 @@ INTERNAL: Final = "internal"
 """The slug of a fault of our own."""
 UNRECORDED: Final = "unrecorded"
 REFUSED: Final = "refused"
+SPOOLED: Final = "waiting"
+SET_ASIDE: Final = "set-aside"
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """From a call without evidence to one that waits for a FHIR server."""
@@ -61,7 +64,13 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # when a series began
 class Metrics:
     """Counts what becomes of calls and feedback, in memory or in a folder shared by processes."""
 
-    def __init__(self, services: Iterable[HookService], knowledge: Knowledge, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        services: Iterable[HookService],
+        knowledge: Knowledge,
+        folder: Path | None = None,
+        waiting: Callable[[], Waiting] = Waiting,
+    ) -> None:
         self._services = frozenset(service.id for service in services)
         self._rules = frozenset((*knowledge.rows, *(row.rule_id for row in knowledge.rows.values())))
         self._outcomes = frozenset((ANSWERED, INTERNAL, *_slugs(PnetCdsError)))
@@ -98,6 +107,7 @@ class Metrics:
         if folder is not None:
             MultiProcessCollector(self._shown, str(folder))  # type: ignore[no-untyped-call]
         self._shown.register(_Build(knowledge))
+        self._shown.register(_Spool(waiting))
 
     def _begin(self) -> None:
         """Start at zero what alerts wait for: to Prometheus the first of a series is no increase."""
@@ -188,6 +198,21 @@ class _Build(Collector):
     def collect(self) -> Iterator[InfoMetricFamily]:
         """The one number."""
         yield InfoMetricFamily("pnet_cds_build", "What runs: the service and its knowledge.", self._info)
+
+
+class _Spool(Collector):
+    """What is not in the database, looked up when it is asked for: the spools of all processes are in one folder."""
+
+    def __init__(self, waiting: Callable[[], Waiting]) -> None:
+        self._waiting = waiting
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Bytes that wait, and bytes that the database will not take."""
+        found = self._waiting()
+        family = GaugeMetricFamily("pnet_cds_spool_bytes", "Records not in the database.", labels=("state",))
+        family.add_metric((SPOOLED,), found.spooled)
+        family.add_metric((SET_ASIDE,), found.set_aside)
+        yield family
 
 
 def _known(value: str, vocabulary: frozenset[str]) -> str:

@@ -60,7 +60,7 @@ def operations(*, demo: bool, metrics: bool) -> Paths:
     }
     ready = {
         "200": answer("Yes, and by which knowledge.", body(state)),
-        "503": answer("Not while the store cannot be reached.", body(state)),
+        "503": answer("Not while calls cannot be answered and recorded.", body(state)),
     }
     about = _strings("name", "version", "about", "intendedUse", "discovery", "guideline", "openapi", "docs")
     first = body(about) | ({HTML: {"schema": {"type": "string"}}} if demo else {})

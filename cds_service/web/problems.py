@@ -21,6 +21,7 @@ STATUS: Final[dict[type[errors.PnetCdsError], HTTPStatus]] = {
     errors.SiteError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.InstallationError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.RecordRefused: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.RemoteError: HTTPStatus.BAD_GATEWAY,
     errors.ClientInvalid: HTTPStatus.BAD_REQUEST,
     errors.CallInvalid: HTTPStatus.BAD_REQUEST,

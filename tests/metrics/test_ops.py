@@ -15,7 +15,7 @@ from cds_service.domain.terms import SCENARIOS, Lack
 from cds_service.errors import PnetCdsError
 from cds_service.issuing import NOT_ASSESSED
 from cds_service.knowledge.model import Knowledge
-from cds_service.metrics.counts import ANSWERED, COMPLETE, INTERNAL, LACKING, Metrics
+from cds_service.metrics.counts import ANSWERED, COMPLETE, INTERNAL, LACKING, SET_ASIDE, SPOOLED, Metrics
 from hooks import SERVICES
 
 OPS: Final = Path(__file__).parents[2] / "ops"
@@ -44,7 +44,7 @@ QUERIES: Final = (*alert_queries(), *panel_queries())
 def samples(knowledge: Knowledge) -> dict[str, set[str]]:
     """Every sample there can be, with its labels."""
     metrics = Metrics(SERVICES, knowledge)
-    found = {"pnet_cds_build_info": {"version", "knowledge", "knowledge_hash"}}
+    found = {"pnet_cds_build_info": {"version", "knowledge", "knowledge_hash"}, "pnet_cds_spool_bytes": {"state"}}
     for value in vars(metrics).values():
         metric = getattr(getattr(value, "__wrapped__", None), "__self__", value)
         if isinstance(metric, Counter):
@@ -69,6 +69,7 @@ VALUES: Final[dict[str, set[str]]] = {
     "scenario": {NOT_ASSESSED, *SCENARIOS},
     "inputs": {NOT_ASSESSED, COMPLETE, LACKING},
     "reason": set(map(str, Lack)),
+    "state": {SPOOLED, SET_ASIDE},
     "result": {COMPLETE, *map(str, Lack)},
 }
 
