@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Final, TextIO, cast
 
 import structlog
@@ -26,6 +27,8 @@ _SECRET_VALUES: Final = re.compile(
     r"|(?<=://)[^/@\s]+@",  # user and password in an address
     re.IGNORECASE,
 )
+_MAY_BE_SECRET: Final = re.compile(r"[\s/%]|eyJ", re.IGNORECASE)
+"""What every such value has within; most of what is logged has not, and needs no closer look."""
 _LIBRARIES: Final = ("gunicorn.error", "flask-limiter", "urllib3.connectionpool")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -80,11 +83,17 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
 
 def without_secrets(text: str) -> str:
     """A text without tokens, credentials and references to patients."""
-    return _SECRET_VALUES.sub(HIDDEN, text)
+    return _SECRET_VALUES.sub(HIDDEN, text) if _MAY_BE_SECRET.search(text) else text
+
+
+@lru_cache(maxsize=256)
+def _names_secret(name: str) -> bool:
+    """Whether a member is named like a secret; lines have few different names."""
+    return _SECRET_NAMES.search(name) is not None
 
 
 def _redacted(name: str, value: Any) -> Any:
-    if _SECRET_NAMES.search(name):
+    if _names_secret(name):
         return HIDDEN
     if isinstance(value, str):
         return without_secrets(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +49,8 @@ SET_ASIDE: Final = "set-aside"
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """From a call without evidence to one that waits for a FHIR server."""
 _NANO: Final = 1e9
+_KINDS: Final = 1024
+"""Sets of rules that fire together whose counters are held in memory."""
 _SCENARIOS: Final = frozenset((*SCENARIOS, NOT_ASSESSED))
 _INDICATORS: Final = frozenset(("info", "warning", "critical"))
 _LACKS: Final = frozenset(map(str, Lack))
@@ -84,6 +86,9 @@ class Metrics:
         )
         self._cards = counter("pnet_cds_cards", "Cards given.", "service", "indicator")
         self._hits = counter("pnet_cds_rule_hits", "Rules that fired.", "rule")
+        self._hits_of = lru_cache(maxsize=_KINDS)(
+            lambda rules: [self._hits(_known(rule, self._rules)) for rule in rules]
+        )
         self._lacking = counter(
             "pnet_cds_inputs_lacking", "Inputs of assessed calls that could not be had in full.", "input", "reason"
         )
@@ -92,9 +97,10 @@ class Metrics:
         self._feedback = counter("pnet_cds_feedback", "What became of cards, as clients said.", "service", "outcome")
         self._store = counter("pnet_cds_store_failures", "Calls that met a failing store.", "effect")
         self._skipped = Counter("pnet_cds_skipped_resources", "Resources that could not be read.", registry=own)
-        self._seconds = Histogram(
+        seconds = Histogram(
             "pnet_cds_call_duration_seconds", "Time of answered calls.", ("service",), registry=own, buckets=_SECONDS
         )
+        self._seconds = cache(seconds.labels)
         self._stages = counter("pnet_cds_stage_seconds", "Time of answered calls by stage.", "service", "stage")
         self._begin()
         self._shown = own if folder is None else CollectorRegistry()
@@ -120,8 +126,8 @@ class Metrics:
         self._assessed(name, scenario, inputs).inc()
         for issued in outcome.cards:
             self._cards(name, _known(issued.card.indicator, _INDICATORS)).inc()
-        for rule in assessment.rules if assessment else ():
-            self._hits(_known(rule, self._rules)).inc()
+        for hit in self._hits_of(assessment.rules) if assessment else ():
+            hit.inc()
         for key, why in outcome.unavailable.items():
             self._lacking(_input(key), _known(why, _LACKS)).inc()
         if outcome.skipped:
@@ -133,7 +139,7 @@ class Metrics:
         end = 0
         for stage, start, end in laps.spans():
             self._stages(name, stage).inc((end - start) / _NANO)
-        self._seconds.labels(name).observe(end / _NANO)
+        self._seconds(name).observe(end / _NANO)
 
     def refused(self, service_id: str, slug: str) -> None:
         """A call was refused, or failed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -76,8 +77,7 @@ def blueprint(
 def read_body() -> bytes:
     """The body; one sent in chunks counts against the limit as any other."""
     data = request.get_data()
-    limit = request.max_content_length
-    if request.content_length is None and limit is not None and len(data) >= limit:
+    if request.content_length is None and len(data) >= (request.max_content_length or sys.maxsize):
         raise BodyTooLarge("The request body is larger than this service accepts; see PNET_CDS_MAX_BODY_BYTES.")
     return data
 

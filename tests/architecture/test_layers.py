@@ -21,6 +21,7 @@ LAYERS: Final = (
     {"knowledge", "protocol"},
     {"clinical", "service", "http_client", "store"},
     {"interchange", "fhir", "fhir_profiles", "auth"},
+    {"encoding"},
     {"consult", "cards", "ehr", "issuing", "proof", "reports", "selftest", "sites", "subjects"},
     {"hooks", "artefacts", "metrics", "smart", "story", "tracing"},
     {"pipeline"},
