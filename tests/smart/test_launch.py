@@ -126,7 +126,7 @@ def test_nothing_of_a_launch_is_left(world: World) -> None:
 
 
 def test_the_card_of_another_patient_is_not_shown(world: World) -> None:
-    """A context that was guessed or mixed up shows nothing: the card was about somebody else."""
+    """CH-104: a context that was guessed or mixed up shows nothing: the card was about somebody else."""
     uuid = world.order_select()["cards"][0]["uuid"]
     with running(Ehr(chart_of("pacemaker-mri"))) as other:
         other.redirect_uri, other.client_id = world.ehr.redirect_uri, world.ehr.client_id
@@ -141,7 +141,7 @@ def test_the_card_of_another_patient_is_not_shown(world: World) -> None:
 
 
 def test_a_card_offers_no_launch_that_would_fail(world: World) -> None:
-    """No link where the call names no FHIR server, another one, or where the EHR has not registered the app."""
+    """PM-014: no link where the call names no FHIR server, another one, or where the EHR has not registered the app."""
     assert app_link(world.order_select()["cards"][0])
     assert not app_link(world.order_select(fhirServer=None)["cards"][0])
     assert not app_link(world.order_select(fhirServer="https://other.example.org/fhir")["cards"][0])
