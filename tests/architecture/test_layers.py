@@ -22,8 +22,8 @@ LAYERS: Final = (
     {"clinical", "service", "http_client", "store"},
     {"interchange", "fhir", "fhir_profiles", "auth"},
     {"consult", "cards", "ehr", "issuing", "proof", "reports", "selftest", "sites", "subjects"},
-    {"hooks", "artefacts", "metrics", "smart", "story"},
-    {"pipeline"},
+    {"hooks", "artefacts", "metrics", "story"},
+    {"pipeline", "smart"},
     {"web", "commands"},
     {"explain", "app", "server", "installation", "checks", "cli", "__main__"},
 )
