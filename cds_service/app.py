@@ -245,13 +245,16 @@ def hash_key(settings: Settings, store: Store) -> bytes:
 
 
 def policy_of(settings: Settings) -> ReadPolicy:
-    """The FHIR servers that may be read, as configured.
+    """The FHIR servers that may be read, as configured; the demo's own is one of them.
 
     Raises:
         SettingsError: a server or a range of addresses cannot be used.
     """
+    servers = (
+        f"{settings.fhir_servers} {demo_ehr.issuer(settings.public_base)}" if settings.demo else settings.fhir_servers
+    )
     return read_policy(
-        servers=settings.fhir_servers,
+        servers=servers,
         open_servers=settings.fhir_open_servers,
         networks=settings.fhir_networks,
         any_loopback=settings.demo,

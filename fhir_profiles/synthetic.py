@@ -125,7 +125,7 @@ def searched(chart: list[dict[str, Any]], kind: str, parameters: Mapping[str, st
 
 def _fits(resource: Mapping[str, Any], parameters: Mapping[str, str]) -> bool:
     category = parameters.get("category")
-    if category is not None and category not in _categories(resource):
+    if category is not None and set(category.split(",")).isdisjoint(_categories(resource)):
         return False
     return parameters.get("status") in (None, resource.get("status"))
 

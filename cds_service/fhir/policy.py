@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urljoin, urlsplit
 
-from cds_service.addresses import is_loopback
 from cds_service.domain.terms import Lack
 from cds_service.errors import SettingsError
 from cds_service.protocol.authorization import FhirAccess
@@ -128,9 +127,7 @@ class ReadPolicy:
     def launches(self, server: str) -> Base | None:
         """The server as one an app may be opened from, on the word of whoever follows a link; None when it is not."""
         base = base_of(server)
-        if base is None or not (base in self.servers or (self.any_loopback and is_loopback(base.host))):
-            return None
-        return base
+        return base if base in self.servers else None
 
     def check(self, base: Base, addresses: Iterable[str]) -> bool:
         """Whether all addresses of a server may be reached; without encryption only those of this machine."""

@@ -16,12 +16,17 @@ from cds_service.fhir.policy import ReadPolicy
 from cds_service.fhir.prefetch import Received, State, receive
 from cds_service.protocol.authorization import FhirAccess
 from cds_service.protocol.request import HookRequest
+from cds_service.service import Input
 from cds_service.smart.launch import Opened
+from cds_service.story.course import PATHOLOGY_REPORT
 from fhir_profiles.inputs import INPUTS, quick_tests
 from fhir_profiles.terminology import Terminology
 from fhir_profiles.versions import refuse_older_versions
 
-KINDS: Final = tuple(dict.fromkeys(asked.resource_type for asked in INPUTS))
+_PATHOLOGY: Final = f"DiagnosticReport?patient={{{{context.patientId}}}}&category={','.join(sorted(PATHOLOGY_REPORT))}"
+READ: Final = (*INPUTS, Input("pathologyReports", _PATHOLOGY))
+"""What hooks read, and what only the timeline tells."""
+KINDS: Final = tuple(dict.fromkeys(asked.resource_type for asked in READ))
 """Resource types the story is told from, in the order they are asked for."""
 _NEEDED: Final = ("patient", "conditions")
 """Inputs without which there is no story: whose it is, and whether there is a tumour."""
@@ -52,7 +57,7 @@ def read_chart(issuer: str, opened: Opened, policy: ReadPolicy, read: Read, term
         fhir=FhirAccess(issuer, opened.token, opened.scope, opened.patient),
     )
     wanted = quick_tests(terminology)
-    received = complete(receive({}, INPUTS, wanted), request, INPUTS, wanted, policy, read)
+    received = complete(receive({}, READ, wanted), request, READ, wanted, policy, read)
     _require(received)
     refuse_older_versions(received.resources)
     _require_one_patient(received, opened.patient)

@@ -23,8 +23,8 @@ LAYERS: Final = (
     {"interchange", "fhir", "fhir_profiles", "auth"},
     {"encoding"},
     {"consult", "cards", "ehr", "issuing", "proof", "reports", "selftest", "sites", "subjects"},
-    {"hooks", "artefacts", "metrics", "smart", "story", "tracing"},
-    {"pipeline"},
+    {"hooks", "artefacts", "metrics", "story", "tracing"},
+    {"pipeline", "smart"},
     {"web", "commands"},
     {"explain", "app", "connections", "server", "installation", "checks", "cli", "__main__"},
 )

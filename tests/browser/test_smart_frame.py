@@ -71,7 +71,7 @@ def app_in(page: Page) -> FrameLocator:
 
 
 def test_the_draft_of_the_ehr_is_replaced(context: BrowserContext, world: World) -> None:
-    """The launch passes in a frame of another site; what the clinician had said on the draft stays, the rest is new."""
+    """PM-014: the launch passes in a frame of another site; what was said on the draft stays, the rest is new."""
     (draft,) = (one for one in world.ehr.chart if one.get("status") == "draft")
     draft |= {"priority": "urgent", "extension": [{"url": "http://old.example/rating", "valueString": "x"}]}
     page = embedded(context, world)

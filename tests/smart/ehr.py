@@ -170,7 +170,8 @@ class Ehr:
 
 def _fits(resource: Json, query: Mapping[str, str]) -> bool:
     said = json.dumps(resource.get("category", ""))
-    return ("category" not in query or f'"{query["category"]}"' in said) and (
+    wanted = query["category"].split(",") if "category" in query else []
+    return (not wanted or any(f'"{code}"' in said for code in wanted)) and (
         query.get("status") in (None, resource.get("status")) and resource.get("status") != "draft"
     )
 

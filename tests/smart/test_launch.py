@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import re
 import socket
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 from itsdangerous import TimestampSigner
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
+from cds_service.issuing import APP_LABEL
+from cds_service.store.clients import open_clients
 from cds_service.store.connect import open_engine
 from cds_service.web import smart_cookie
 from tests.smart.ehr import Ehr, running
 from tests.smart.world import World, chart_of
+from tests.web.test_edge import Protected
 
 NAME: Final = "Lindqvist"
 """Of the patient; on no page but the story."""
@@ -26,7 +31,7 @@ MESSAGING: Final = {"smart_web_messaging_handle": "handle-1", "smart_web_messagi
 # --- what is asked and shown ------------------------------------------------------------------------------------------
 
 
-def app_link(card: Any) -> Any:
+def link_of(card: Any) -> Any:
     """The link to the app on a card, if there is one."""
     return next((link for link in card["links"] if link["type"] == "smart"), None)
 
@@ -34,7 +39,7 @@ def app_link(card: Any) -> Any:
 def test_from_the_card_to_the_story(world: World) -> None:
     """CH-104, PM-014: the card's link opens the app, its context comes back with the token, and the card is shown."""
     (card,) = world.order_select()["cards"]
-    link = app_link(card)
+    link = link_of(card)
     assert link["url"] == f"{world.app}/smart/launch"
     assert link["appContext"] == card["uuid"], "a handle, and nothing else"
     page = world.open(appContext=link["appContext"])
@@ -126,7 +131,7 @@ def test_nothing_of_a_launch_is_left(world: World) -> None:
 
 
 def test_the_card_of_another_patient_is_not_shown(world: World) -> None:
-    """A context that was guessed or mixed up shows nothing: the card was about somebody else."""
+    """CH-104: a context that was guessed or mixed up shows nothing: the card was about somebody else."""
     uuid = world.order_select()["cards"][0]["uuid"]
     with running(Ehr(chart_of("pacemaker-mri"))) as other:
         other.redirect_uri, other.client_id = world.ehr.redirect_uri, world.ehr.client_id
@@ -141,12 +146,12 @@ def test_the_card_of_another_patient_is_not_shown(world: World) -> None:
 
 
 def test_a_card_offers_no_launch_that_would_fail(world: World) -> None:
-    """No link where the call names no FHIR server, another one, or where the EHR has not registered the app."""
-    assert app_link(world.order_select()["cards"][0])
-    assert not app_link(world.order_select(fhirServer=None)["cards"][0])
-    assert not app_link(world.order_select(fhirServer="https://other.example.org/fhir")["cards"][0])
+    """PM-014: no link where the call names no FHIR server, another one, or where the EHR has not registered the app."""
+    assert link_of(world.order_select()["cards"][0])
+    assert not link_of(world.order_select(fhirServer=None)["cards"][0])
+    assert not link_of(world.order_select(fhirServer="https://other.example.org/fhir")["cards"][0])
     world.change(smart_client_id=None)
-    assert not app_link(world.order_select()["cards"][0])
+    assert not link_of(world.order_select()["cards"][0])
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
@@ -378,3 +383,27 @@ def test_the_way_back_is_the_registered_one(world: World) -> None:
     asked = parse_qs(there.query)
     assert asked["redirect_uri"] == [f"{world.app}/smart/callback"]
     assert "user/" not in asked["scope"][0]
+
+
+def test_launches_are_counted(tmp_path: Path) -> None:
+    """Each makes the service call an EHR, so nobody may ask for any number of them."""
+    protected = Protected(f"sqlite:///{tmp_path}/store.sqlite", open_clients(f"sqlite:///{tmp_path}/store.sqlite"))
+    protected.register("ehr")
+    client = protected.app(rate_limit="2/minute").test_client()
+    assert [client.get("/smart/launch?iss=x").status_code for _ in "123"] == [403, 403, 429]
+    protected.clients.release()
+
+
+def test_while_the_store_fails_a_link_leads_to_the_app_without_the_card(world: World) -> None:
+    """CH-104: no handle is in the world that the store does not know."""
+    drop_consults(world)
+    (card,) = world.order_select()["cards"]
+    assert "uuid" not in card
+    assert link_of(card) == {"label": APP_LABEL, "url": f"{world.app}/smart/launch", "type": "smart"}
+    assert world.open(appContext="0" * 8).status_code == 200, "the story opens all the same"
+
+
+def drop_consults(world: World) -> None:
+    """Make the store fail."""
+    with world.clients.engine.begin() as connection:
+        connection.execute(text("DROP TABLE card"))
