@@ -32,17 +32,8 @@ from tests.calling import Answer, InProcess, MakeApp, OverHttp, post, synthetic_
 from tests.validity import assert_valid_response
 
 WHY = "/why?rules=SCN-01,R01-06,FUP-09,SAF-07"
-PAGES = (
-    "",
-    "/rules",
-    "/rules/SAF-07",
-    WHY,
-    "/matrix",
-    "/coverage",
-    "/sources",
-    "/changes",
-    *(f"/scenarios/{name}" for name in SCENARIOS),
-)
+KINDS = ("", "/rules", "/rules/SAF-07", WHY, "/matrix", "/coverage", "/sources", "/changes")
+PAGES = (*KINDS, *(f"/scenarios/{name}" for name in SCENARIOS))
 POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 each_page = pytest.mark.parametrize("page", PAGES)
 
