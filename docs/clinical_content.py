@@ -149,7 +149,7 @@ def _upkeep(knowledge: Knowledge) -> Iterator[str]:
     yield from ("## How it is kept up", "")
     yield from _paragraph(
         f"This is version {newest.version} of {newest.date}; `/guideline/changes` lists what changed. The version and "
-        "a hash of all rows are on every page, in every assessment, in every stored consult and in every FHIR artefact. "
+        "a hash of all rows are on every page and in every assessment, stored consult and FHIR artefact. "
         "A row that is replaced keeps its text and gets a last day; `?as-of=DATE` and `--as-of DATE` go by the day. "
         f"Rows were checked against their sources from {min(row.checked for row in rows)} to "
         f"{max(row.checked for row in rows)}; the first review is due by {min(row.review_by for row in rows)}."
