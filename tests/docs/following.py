@@ -26,8 +26,8 @@ DEMO: Final = "http://127.0.0.1:8080"
 
 _BLOCK: Final = re.compile(r"^([ ]*)```(?:sh|console)\n(.*?)^[ ]*```", re.DOTALL | re.MULTILINE)
 _CHECKOUT: Final = ("Makefile", "setup.cfg", "pyproject.toml")
-_STARTING_SECONDS: Final = 90
-_RUNNING_SECONDS: Final = 120
+_STARTING_SECONDS: Final = 180
+_RUNNING_SECONDS: Final = 300
 
 
 def blocks(page: str) -> list[str]:

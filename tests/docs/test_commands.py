@@ -25,9 +25,11 @@ ELSEWHERE: Final = {
     "make bench": "tests/benchmarks/test_benchmarks.py::test_every_stage_is_measured",
     "make bench BENCH=--keep": "tests/benchmarks/test_benchmarks.py::test_the_history_keeps_every_run",
     ".venv/bin/pnet-cds check": "tests/cli/test_cli.py::test_check_proves_the_tables",
+    "pnet-cds selftest https://cds.example.org --json": "tests/selftest/test_command.py::test_junit",
+    "pnet-cds selftest https://cds.example.org --junit selftest.xml": "tests/selftest/test_command.py::test_junit",
     ".venv/bin/pnet-cds check --json": "tests/cli/test_cli.py::test_check_shows_what_does_not_hold",
 }
-"""Commands that run the tests, measure, or prove for long, and the test that shows what they do."""
+"""Commands that run the tests, measure or take long, and the test that shows what they do."""
 
 NOT_HERE: Final = {
     "docker run --rm -p 8090:8080 hapiproject/hapi:latest": "needs Docker; tests/fhir/test_hapi.py runs HAPI",
@@ -37,7 +39,6 @@ NOT_HERE: Final = {
 
 POSTGRES: Final = "postgresql://user:password@host/database?sslmode=verify-full"
 KEYS: Final = "https://ehr.example.org/cds/jwks.json"
-PUBLIC: Final = "https://cds.example.org"
 START: Final = "make run"
 Addresses = dict[str, Callable[[], str]]
 each_page: Final = pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
@@ -57,13 +58,12 @@ def demo(checkout: Checkout) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def addresses(demo: str, request: pytest.FixtureRequest) -> Iterator[Addresses]:
+def addresses(request: pytest.FixtureRequest) -> Iterator[Addresses]:
     """What stands behind the addresses of the pages here; each is made when a page has it."""
     with key_server() as keys:
         yield {
             POSTGRES: lambda: request.getfixturevalue("postgres").new_database(),
             KEYS: lambda: keys.publish("/jwks.json", public_jwk("es")),
-            PUBLIC: lambda: demo,
         }
 
 

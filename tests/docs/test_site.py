@@ -6,11 +6,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from docs import clinical_content
+from docs.api_reference import interface
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 _LOADING: Final = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
@@ -58,3 +62,22 @@ def test_nothing_comes_from_another_host(site: Path) -> None:
     """Scripts, styles and pictures are those of the site."""
     for page in site.rglob("*.html"):
         assert [address for address in loads(page) if re.match(r"(https?:)?//", address)] == [], page.name
+
+
+def test_the_interface_is_on_its_page(site: Path) -> None:
+    """Every operation of the OpenAPI document but preflights, with its statuses, and every schema, at an address."""
+    html = (site / "api.html").read_text(encoding="utf-8")
+    text = " ".join(unescape(re.sub(r"<[^>]+>", "", html)).split())
+    shown = interface()
+    for _, _, operations in shown.subjects:
+        for one in operations:
+            assert (f"{one.method} {one.path}" in text) == (one.method != "OPTIONS"), one.name
+            assert one.method == "OPTIONS" or one.summary in text
+    for schema in shown.schemas:
+        assert f'id="schema-{schema.name.lower().replace(".", "-")}"' in html, schema.name
+
+
+def test_the_clinical_page_is_current() -> None:
+    """It is what docs/clinical_content.py would write now."""
+    written = clinical_content.PAGE.read_text(encoding="utf-8")
+    assert written == clinical_content.page(), "run PYTHONPATH=. python docs/clinical_content.py"
