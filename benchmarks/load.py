@@ -17,7 +17,7 @@ from typing import Final
 from benchmarks.charts import Call
 
 _NANOSECONDS: Final = 1_000_000
-_START_SECONDS: Final = 30
+_START_SECONDS: Final = 120
 _HEADERS: Final = {"Content-Type": "application/json"}
 
 
@@ -96,9 +96,9 @@ def _cpu(pid: int) -> float:
 
 
 @contextmanager
-def serving(name: str, port: int, folder: Path) -> Iterator[Target]:
+def serving(name: str, port: int, folder: Path, options: Sequence[str] = ()) -> Iterator[Target]:
     """A server of :mod:`benchmarks.serving` for as long as it is needed."""
-    command = [sys.executable, "-m", "benchmarks.serving", name, str(port)]
+    command = [sys.executable, "-m", "benchmarks.serving", name, str(port), *options]
     root = Path(__file__).parents[1]
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own module

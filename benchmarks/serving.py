@@ -1,7 +1,8 @@
 """Starts the service or the limit as a server of its own: ``python -m benchmarks.serving service 18080``.
 
 ``limit``, ``service``, or ``strict``: the service whose consults are in the database before they are answered. All run
-under the same gunicorn with the same settings, one worker each.
+under the same gunicorn with the same settings, one worker each, unless kind and number of workers, threads, and big calls
+at once are given as well: ``… service 18080 gthread 2 4 1``.
 """
 
 from __future__ import annotations
@@ -17,14 +18,36 @@ from cds_service.app import create_app
 from cds_service.observability import configure_logging
 from cds_service.server import Server
 from cds_service.settings import Settings, load_settings
+from cds_service.web import turns
 
 
-def main(what: str, port: str) -> None:
+class Variant(Server):
+    """The server with another kind of worker."""
+
+    kind = ""
+
+    def load_config(self) -> None:
+        """Set what is tried."""
+        super().load_config()
+        if self.kind not in ("", "gthread"):
+            self.cfg.set("worker_class", self.kind)
+
+
+def main(what: str, port: str, kind: str = "", workers: str = "1", threads: str = "4", at_once: str = "") -> None:
     """Serve until told to stop; the store of the service is a file in the current directory."""
-    database, mode = f"sqlite:///{Path.cwd()}/{what}.sqlite", "strict" if what == "strict" else None
-    settings = load_settings(demo=True, port=port, database_url=database, store_mode=mode)
+    settings = load_settings(
+        demo=True,
+        port=port,
+        workers=workers,
+        threads=threads,
+        database_url=f"sqlite:///{Path.cwd()}/bench-{port}.sqlite",
+        store_mode="strict" if what == "strict" else None,
+    )
     configure_logging(settings.log_level)
-    Server(partial(_app, what, settings), settings).run()
+    Variant.kind = kind
+    if at_once:
+        turns.AT_ONCE = int(at_once)
+    Variant(partial(_app, what, settings), settings).run()
 
 
 def _app(what: str, settings: Settings) -> Flask:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from cds_service.store.base import ConsultRecord, FeedbackRecord, SyntheticPatient, Waiting
-from cds_service.store.migrate import is_current
+from cds_service.store.migrate import serves
 from cds_service.store.rows import card_row, consult_records, consult_row, feedback_row, reported, whole_consults
 from cds_service.store.tables import card, consult, feedback, secret, synthetic_patient
 
@@ -27,9 +27,9 @@ class SqlStore:
         self.engine = engine
 
     def ready(self) -> bool:
-        """Whether the database answers and is at the newest migration."""
+        """Whether the database answers and its schema is the one of this release, or of a later one."""
         try:
-            return is_current(self.engine)
+            return serves(self.engine)
         except SQLAlchemyError:
             return False
 

@@ -23,6 +23,7 @@ from cds_service.stages import Stage
 from cds_service.store.base import CardRecord, ConsultRecord, Store, SuggestedOrder
 from cds_service.web.caller import client_id, current_caller
 from cds_service.web.measuring import note_answer, stage_done
+from cds_service.web.turns import Turns
 
 _SPECIFICATION = "2.0.1"
 """The version of CDS Hooks that is implemented (CH-019)."""
@@ -43,6 +44,7 @@ def blueprint(
     """Discovery and one route for all services; what a call is answered with may depend on who calls."""
     routes = Blueprint("cds_services", __name__)
     by_id = {service.id: service for service in services}
+    turns = Turns()
 
     @routes.get("/cds-services")
     def discover() -> Response:
@@ -59,8 +61,9 @@ def blueprint(
         started = time.perf_counter()
         caller = current_caller()
         parts, body, done = parts_for(caller), read_body(), stage_done()
-        done(Stage.RECEIVE)
-        outcome = answer(service, body, parts, caller, done)
+        with turns.of(len(body)):
+            done(Stage.RECEIVE)
+            outcome = answer(service, body, parts, caller, done)
         elapsed = (time.perf_counter() - started) * 1000
         patient = pseudonym(client_id(), outcome.fhir_server, outcome.patient_id)
         kept = _keep(store, consult_record(service, outcome, parts, now(), elapsed, client_id(), patient))
