@@ -48,6 +48,7 @@ ONLY_IN: Final = {
     "flask": {"web", "app", "server"},
     "flask_limiter": {"web"},
     "limits": {"web"},
+    "redis": {"web"},
     "werkzeug": {"web"},
     "jwt": {"auth"},
     "gunicorn": {"connections", "server"},
