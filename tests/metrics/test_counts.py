@@ -22,6 +22,7 @@ from cds_service.auth.keys import read_key_set
 from cds_service.clients import Client
 from cds_service.domain.terms import Lack
 from cds_service.errors import StoreError
+from cds_service.store.base import Waiting
 from cds_service.fhir.client import Fetched
 from cds_service.fhir.policy import Base, ReadPolicy
 from cds_service.knowledge.model import Knowledge
@@ -191,6 +192,10 @@ class _Broken:
 
     def release(self) -> None:
         """Nothing is open."""
+
+    def waiting(self) -> Waiting:
+        """Nothing waits."""
+        return Waiting()
 
 
 def test_a_failing_store_is_counted(make_app: MakeApp, advertised: Advertised) -> None:
