@@ -22,7 +22,6 @@ from cds_service.auth.keys import read_key_set
 from cds_service.clients import Client
 from cds_service.domain.terms import Lack
 from cds_service.errors import StoreError
-from cds_service.store.base import Waiting
 from cds_service.fhir.client import Fetched
 from cds_service.fhir.policy import Base, ReadPolicy
 from cds_service.knowledge.model import Knowledge
@@ -30,6 +29,7 @@ from cds_service.metrics.counts import OTHER, Metrics
 from cds_service.metrics.shared import shared_counts
 from cds_service.protocol.authorization import FhirAccess
 from cds_service.settings import load_settings
+from cds_service.store.base import Waiting
 from cds_service.store.clients import GIVEN, open_clients
 from fhir_profiles.synthetic import synthetic_patients
 from hooks import SERVICES
