@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from cds_service.errors import RecordRefused, StoreError
@@ -27,6 +28,7 @@ class SpooledStore:
         self._store, self._folder, self._limit, self._strict = store, folder, limit, strict
         self._starting = threading.Lock()
         self._started: Writer | None = None
+        self._refusing = False
 
     def adopt(self) -> None:
         """Deliver what processes left that are no more. Starts no thread.
@@ -37,12 +39,21 @@ class SpooledStore:
         adopt(self._folder, self._store)
 
     def ready(self) -> bool:
-        """Whether the database answers and its schema is the current one; one that is away is not asked again here."""
-        return not self._writer().failing and self._store.ready()
+        """Whether the database answers, its schema is the current one, and what was to be kept last was kept.
+
+        A database that is away is not asked again here: the thread of the spool finds out when it is back.
+        """
+        if self._refusing:
+            self._refusing = not self.takes_records()
+        return not self._refusing and not self._writer().failing and self._store.ready()
 
     def takes_records(self) -> bool:
-        """Whether database or spool takes a consult."""
-        return self._writer().has_room() or self.ready()
+        """Whether the spool takes a consult: tried with an empty one."""
+        try:
+            self._writer().append(line_of(Entry()), synced=False)
+        except StoreError:
+            return False
+        return True
 
     def record(self, consult: ConsultRecord) -> None:
         """Keep a consult and its cards, all or nothing.
@@ -50,11 +61,7 @@ class SpooledStore:
         Raises:
             StoreError: neither database nor spool took it.
         """
-        entry = Entry(consult=consult)
-        if self._strict:
-            self._now_or_later(lambda: self._store.record(consult), entry)
-        else:
-            self._writer().append(line_of(entry), synced=False)
+        self._keep(lambda: self._store.record(consult), Entry(consult=consult), at_once=self._strict)
 
     def consult_of_card(self, card_uuid: str) -> ConsultRecord | None:
         """The consult a card belongs to, also one of this process that waits."""
@@ -67,7 +74,7 @@ class SpooledStore:
         Raises:
             StoreError: neither database nor spool took it.
         """
-        self._now_or_later(lambda: self._store.keep_feedback(entries), Entry(feedback=entries))
+        self._keep(lambda: self._store.keep_feedback(entries), Entry(feedback=entries), at_once=True)
 
     def settle(self) -> None:
         """Bring what waits in this process into the database."""
@@ -99,19 +106,20 @@ class SpooledStore:
         """All synthetic patients, by slug."""
         return self._store.synthetic()
 
-    def _now_or_later(self, keep: Callable[[], None], entry: Entry) -> None:
-        """Into the database if it is there; else, on disk, into the spool. A database that is away is asked once."""
+    def _keep(self, keep: Callable[[], None], entry: Entry, *, at_once: bool) -> None:
+        """Into the database or, while that fails, on disk into the spool; what need not be there at once the other way.
+
+        A database that is away is not asked here again: the thread of the spool finds out when it is back.
+
+        Raises:
+            StoreError: neither took it.
+        """
         writer = self._writer()
-        if not writer.failing:
-            try:
-                keep()
-            except RecordRefused:
-                raise
-            except StoreError as error:
-                logger().warning("kept in the spool", slug=error.slug)
-            else:
-                return
-        writer.append(line_of(entry), synced=True)
+        spool = partial(writer.append, line_of(entry), synced=at_once)
+        ways = (spool,) if writer.failing else (keep, spool) if at_once else (spool, keep)
+        self._refusing = not any(_taken(way) for way in ways)
+        if self._refusing:
+            raise StoreError("Neither the database nor the spool takes records.")
 
     def _writer(self) -> Writer:
         """The writer of this process, which is made at its first use: threads do not live on in a forked process."""
@@ -122,3 +130,14 @@ class SpooledStore:
                 if started is None or started.pid != os.getpid():
                     started = self._started = Writer(self._folder, self._limit, self._store)
         return started
+
+
+def _taken(way: Callable[[], None]) -> bool:
+    try:
+        way()
+    except RecordRefused:
+        raise
+    except StoreError as error:
+        logger().warning("not kept", slug=error.slug, detail=str(error))
+        return False
+    return True

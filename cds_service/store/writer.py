@@ -35,7 +35,7 @@ class Writer:
 
     def __init__(self, folder: Path, limit: int, keeper: Keeper) -> None:
         self.pid = os.getpid()
-        self.failing = self._blocked = False
+        self.failing = False
         self._folder, self._limit, self._keeper = folder, limit, keeper
         try:
             self._filling, self._resting = SpoolFile.create(folder), SpoolFile.create(folder)
@@ -55,21 +55,13 @@ class Writer:
             StoreError: the spool is full, or the disk is.
         """
         with self._appending:
-            if not self.has_room(len(line)):
+            if self._filling.size + self._resting.size + len(line) > self._limit:
                 raise StoreError("The spool is full; see PNET_CDS_SPOOL_BYTES.")
             try:
                 self._filling.append(line, synced=synced)
-                self._blocked = False
             except OSError as error:
-                self._blocked = True
                 raise StoreError(f"The spool cannot be written: {error.strerror}.") from None
         self._called.set()
-
-    def has_room(self, size: int = 0) -> bool:
-        """Whether the bound lets so many bytes in; without a number, also whether the disk let the last ones in."""
-        if not size and self._blocked:
-            return False
-        return self._filling.size + self._resting.size + size <= self._limit
 
     def flush(self) -> None:
         """Bring everything that was added so far into the database.

@@ -50,6 +50,7 @@ ONLY_IN: Final = {
     "flask": {"web", "app", "server"},
     "flask_limiter": {"web"},
     "limits": {"web"},
+    "redis": {"web"},
     "werkzeug": {"web"},
     "itsdangerous": {"web"},
     "jwt": {"auth"},

@@ -30,6 +30,7 @@ from cds_service.metrics.shared import shared_counts
 from cds_service.protocol.authorization import FhirAccess
 from cds_service.settings import load_settings
 from cds_service.stages import Stage
+from cds_service.store.base import Waiting
 from cds_service.store.clients import GIVEN, open_clients
 from fhir_profiles.synthetic import synthetic_patients
 from hooks import SERVICES
@@ -192,6 +193,10 @@ class _Broken:
 
     def release(self) -> None:
         """Nothing is open."""
+
+    def waiting(self) -> Waiting:
+        """Nothing waits."""
+        return Waiting()
 
 
 def test_a_failing_store_is_counted(make_app: MakeApp, advertised: Advertised) -> None:

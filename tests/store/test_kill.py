@@ -35,6 +35,9 @@ from tests.postgres import PostgresServer
 WORKERS: Final = 3
 CLIENTS: Final = 4
 SECONDS_UNDER_LOAD: Final = 6.0
+SECONDS_MORE: Final = 30.0
+"""How long a busy machine may take longer to answer enough."""
+ENOUGH: Final = 20
 SECONDS_BETWEEN_KILLS: Final = 0.8
 SECONDS_TO_START: Final = 40
 MODES: Final = ("spool", "strict")
@@ -161,7 +164,7 @@ def under_fire(base: str, server: subprocess.Popen[bytes], victims: list[Any]) -
     for thread in threads:
         thread.start()
     chance, end = random.Random(4), time.monotonic() + SECONDS_UNDER_LOAD  # noqa: S311 - a reproducible choice
-    while time.monotonic() < end:
+    while time.monotonic() < end or (len(told.acknowledged) <= ENOUGH and time.monotonic() < end + SECONDS_MORE):
         time.sleep(SECONDS_BETWEEN_KILLS)
         chance.choice(victims)(chance)
     kill_group(server)
@@ -200,8 +203,8 @@ def test_killed_workers_lose_nothing(url: str, tmp_path: Path, mode: str) -> Non
 
         told = under_fire(base, server, [kill_a_worker])
     assert_nothing_is_lost(url, tmp_path, told)
-    assert len(told.cards) > 20, told
-    assert len(told.acknowledged) > 20, told
+    assert len(told.cards) > ENOUGH, told
+    assert len(told.acknowledged) > ENOUGH, told
     assert told.interrupted, "no kill met a call under way; the test shows nothing"
 
 
@@ -219,10 +222,12 @@ def test_a_killed_database_loses_nothing(postgres: PostgresServer, tmp_path: Pat
         told = under_fire(base, server, [kill_a_connection])
     postgres.wait()
     assert_nothing_is_lost(url, tmp_path, told)
-    assert len(told.acknowledged) > 20, told
+    assert len(told.acknowledged) > ENOUGH, told
     assert told.refused == 0, "a call went without a record, or feedback was not taken"
     log = (tmp_path / "server.log").read_text(encoding="utf-8")
-    assert "in the spool" in log, "no kill met a transaction under way; the test shows nothing"
+    assert "records wait in the spool" in log or '"event": "not kept"' in log, (
+        "no kill met a transaction under way; the test shows nothing"
+    )
 
 
 def connections_of(postgres: PostgresServer) -> list[int]:
