@@ -26,6 +26,7 @@ from cds_service.fhir.prefetch import Received, State, receive
 from cds_service.issuing import Outcome, issue, nothing_to_say
 from cds_service.knowledge.model import Knowledge
 from cds_service.protocol.configuration import wanted_cards, wants_records
+from cds_service.protocol.glance import Glances
 from cds_service.protocol.request import HookRequest, parse_request
 from cds_service.service import Booking, Consultation, HookService, Input, Subject
 from cds_service.subjects import Orders, held_in_chart, named_in_call
@@ -65,11 +66,11 @@ def answer(service: HookService, body: bytes, parts: Parts, caller: Caller = DEM
     Raises:
         RequestError: the call cannot be answered as it came in.
     """
-    request, today = parse_request(body, service.hook), parts.today()  # one call is about one day
+    inputs, wanted = _inputs(service), quick_tests(parts.terminology)
+    request, today = parse_request(body, service.hook, _glances(inputs)), parts.today()  # one call is about one day
     orders = named_in_call(service, request, parts.terminology)
     if service.subject is Subject.DRAFTS and not orders.subjects:
         return nothing_to_say(request, parts.new_id)
-    inputs, wanted = _inputs(service), quick_tests(parts.terminology)
     received = receive(request.prefetch, inputs, wanted)
     received = complete(received, request, inputs, wanted, parts.policy, parts.read)
     _require(service, received)
@@ -126,6 +127,15 @@ def _consult(
 
 def _inputs(service: HookService) -> tuple[Input, ...]:
     return tuple(asked for asked in INPUTS if asked.key in service.inputs)
+
+
+@cache
+def _glances(inputs: tuple[Input, ...]) -> Glances:
+    """Only Observations come in thousands."""
+    return Glances(
+        (asked.key for asked in inputs),
+        {asked.key: kind for asked in inputs if (kind := asked.resource_type) == "Observation"},
+    )
 
 
 def prefetch_templates(service: HookService) -> Mapping[str, str]:
