@@ -31,7 +31,7 @@ from cds_service.protocol.request import HookRequest, parse_request
 from cds_service.service import Booking, Consultation, HookService, Input, Subject
 from cds_service.subjects import Orders, held_in_chart, named_in_call
 from fhir_profiles.facts import read_chart
-from fhir_profiles.inputs import INPUTS, facts_held_in, quick_tests
+from fhir_profiles.inputs import INPUTS, facts_held_in, names_tumour, quick_tests
 from fhir_profiles.orders import indications, planned_studies, requested_concepts, with_history
 from fhir_profiles.terminology import Terminology
 from fhir_profiles.versions import refuse_older_versions
@@ -78,9 +78,13 @@ def answer(service: HookService, body: bytes, parts: Parts, caller: Caller = DEM
     orders, bookings = held_in_chart(service, request, received, orders, parts.terminology)
     if service.subject in (Subject.DISPATCHED, Subject.APPOINTMENTS) and not (orders.subjects or bookings):
         return nothing_to_say(request, parts.new_id)
+    if names_tumour(received.resources, parts.terminology):
+        received.read_later()
     chart = _chart(request, orders.all, received, service, parts, today)
     if chart.deceased or (not chart.nen_evidence and chart.facts.nen_status is not None):
         return nothing_to_say(request, parts.new_id)
+    if received.read_later():
+        chart = _chart(request, orders.all, received, service, parts, today)
     consultation = _consult(request, orders, bookings, chart, received, parts, caller, today)
     cards = wanted_cards(service.respond(consultation), request.configuration) if chart.nen_evidence else ()
     records = wants_records(request.configuration, service.acts(parts.knowledge.site))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from cds_service.domain.findings import Skipped
 from cds_service.domain.terms import SUBSETTED, Lack
 from cds_service.protocol.glance import GlancedBundle, Prefetch
 from cds_service.protocol.surrogates import decode
-from cds_service.service import Input
+from cds_service.service import Input, Need
 
 _NOTHING = msgspec.Raw(b"")
 _NULL = msgspec.Raw(b"null")
@@ -40,7 +41,8 @@ _COMPANIONS = frozenset(
 _REMARKS = ("information", "warning")
 _PASSING = frozenset({"transient", "timeout", "throttled", "lock-error", "incomplete"})
 """Codes of issues that say of themselves that another try may succeed; any other error is not asked again (CH-057)."""
-Wanted = Callable[[bytes], bool]
+Wanted = Callable[[bytes], int]
+"""A :class:`Need`, or whether there is one."""
 
 
 class State(StrEnum):
@@ -138,11 +140,20 @@ class Received:
     """Resource types that may stand in an answer: those asked for, and what servers send along."""
     unread: int = 0
     """Observations that were left in place because their code means nothing here."""
+    later: list[Callable[[], None]] = field(default_factory=list)
+    """What reads the resources that are needed once there is something to say."""
 
     @property
     def unavailable(self) -> tuple[str, ...]:
         """Keys whose data could not be had in full."""
         return tuple(key for key, state in self.states.items() if state is not State.COMPLETE)
+
+    def read_later(self) -> bool:
+        """Read what was left for later; whether there was anything."""
+        waiting, self.later = self.later, []
+        for read in waiting:
+            read()
+        return bool(waiting)
 
     def replace_summaries(self, key: str) -> None:
         """Forget the summaries that came under a key, because all of it has come since."""
@@ -222,14 +233,33 @@ class _Value:
         key, kind = self.asked.key, self.asked.resource_type
         bundle, wanted = prefetch.glances[key], self.wanted[kind]
         seen = [entry.resource for entry in bundle.entry or ()]
-        if any(_CUT in bytes(resource.meta.tag) for resource in seen if resource.meta is not None):
+        tags = {bytes(resource.meta.tag) for resource in seen if resource.meta is not None}
+        if any(_CUT in tag for tag in tags):
             return None
-        found = [number for number, resource in enumerate(seen) if wanted(bytes(resource.code))]
+        codes = [bytes(resource.code) for resource in seen]
+        need = {code: wanted(code) for code in set(codes)}
+        needs = [need[code] for code in codes]
         if seen:
             self.kinds.add(kind)
-            self.received.unread += len(seen) - len(found)
-        resources = prefetch.resources(key) if found else []
-        return self._page(self._of_all(bundle, {self._whole(kind, resources[number]) for number in found}))
+            self.received.unread += needs.count(Need.NO)
+        state = self._of_all(bundle, self._read_those(prefetch, needs, Need.YES))
+        if Need.LATER in needs and state is State.COMPLETE:
+            self.received.later.append(partial(self._read_later, prefetch, needs))
+        elif Need.LATER in needs:
+            state = self._of_all(bundle, {state} | self._read_those(prefetch, needs, Need.LATER))
+        return self._page(state)
+
+    def _read_later(self, prefetch: Prefetch, needs: list[int]) -> None:
+        """What was left; the key is not complete if one of them cannot be read."""
+        if State.INCOMPLETE in self._read_those(prefetch, needs, Need.LATER):
+            self.received.states[self.asked.key] = State.INCOMPLETE
+            self.received.lacks[self.asked.key] = Lack.UNREADABLE
+
+    def _read_those(self, prefetch: Prefetch, needs: list[int], wanted: Need) -> set[State]:
+        """Read the resources of one need, and say what states they leave."""
+        kind, found = self.asked.resource_type, [number for number, need in enumerate(needs) if need == wanted]
+        resources = prefetch.resources(self.asked.key) if found else []
+        return {self._whole(kind, resources[number]) for number in found}
 
     def _page(self, state: State) -> Page:
         if state is State.COMPLETE and self._is_about_something_else():

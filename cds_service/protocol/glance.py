@@ -26,15 +26,11 @@ class Glance(msgspec.Struct, gc=False, kw_only=True):  # thousands per call, and
 
     Attributes:
         code: as sent; empty when there is none.
+        meta: its tag as sent.
     """
 
     code: msgspec.Raw = _NOTHING
     meta: _Meta | None = None
-
-    @property
-    def tag(self) -> bytes:
-        """``meta.tag`` as sent; empty when there is none."""
-        return b"" if self.meta is None else bytes(self.meta.tag)
 
 
 class GlancedEntry(msgspec.Struct, gc=False):
