@@ -28,12 +28,13 @@ from cds_service.fhir.prefetch import Received, State, receive
 from cds_service.issuing import Outcome, issue, nothing_to_say
 from cds_service.knowledge.model import Knowledge
 from cds_service.protocol.configuration import wanted_cards, wants_records
+from cds_service.protocol.glance import Glances
 from cds_service.protocol.request import HookRequest, parse_request
 from cds_service.service import Booking, Consultation, HookService, Input, Subject
 from cds_service.stages import Done, Stage, unwatched
 from cds_service.subjects import Orders, held_in_chart, named_in_call
 from fhir_profiles.facts import read_chart
-from fhir_profiles.inputs import INPUTS, facts_held_in, quick_tests
+from fhir_profiles.inputs import INPUTS, facts_held_in, names_tumour, quick_tests
 from fhir_profiles.orders import indications, planned_studies, requested_concepts, with_history
 from fhir_profiles.terminology import Terminology
 from fhir_profiles.versions import refuse_older_versions
@@ -72,12 +73,12 @@ def answer(
     Raises:
         RequestError: the call cannot be answered as it came in.
     """
-    request, today = parse_request(body, service.hook), parts.today()  # one call is about one day
+    inputs, wanted = _inputs(service), quick_tests(parts.terminology)
+    request, today = parse_request(body, service.hook, _glances(inputs)), parts.today()  # one call is about one day
     orders = named_in_call(service, request, parts.terminology)
     done(Stage.REQUEST)
     if service.subject is Subject.DRAFTS and not orders.subjects:
         return nothing_to_say(request, parts.new_id)
-    inputs, wanted = _inputs(service), quick_tests(parts.terminology)
     received = receive(request.prefetch, inputs, wanted)
     done(Stage.PREFETCH)
     received = complete(received, request, inputs, wanted, parts.policy, parts.read)
@@ -87,10 +88,14 @@ def answer(
     orders, bookings = held_in_chart(service, request, received, orders, parts.terminology)
     if service.subject in (Subject.DISPATCHED, Subject.APPOINTMENTS) and not (orders.subjects or bookings):
         return nothing_to_say(request, parts.new_id)
+    if names_tumour(received.resources, parts.terminology):
+        received.read_later()
     chart = _chart(request, orders.all, received, service, parts, today)
     done(Stage.FACTS)
     if chart.deceased or (not chart.nen_evidence and chart.facts.nen_status is not None):
         return nothing_to_say(request, parts.new_id)
+    if received.read_later():
+        chart = _chart(request, orders.all, received, service, parts, today)
     consultation = _consult(request, orders, bookings, chart, received, parts, caller, today)
     done(Stage.ASSESS)
     cards = wanted_cards(service.respond(consultation), request.configuration) if chart.nen_evidence else ()
@@ -158,6 +163,15 @@ def _inputs(service: HookService) -> tuple[Input, ...]:
 def _inputs_named(keys: tuple[str, ...]) -> tuple[Input, ...]:
     """The inputs a service asks for; there are as many sets of them as services."""
     return tuple(asked for asked in INPUTS if asked.key in keys)
+
+
+@cache
+def _glances(inputs: tuple[Input, ...]) -> Glances:
+    """Only Observations come in thousands."""
+    return Glances(
+        (asked.key for asked in inputs),
+        {asked.key: kind for asked in inputs if (kind := asked.resource_type) == "Observation"},
+    )
 
 
 def prefetch_templates(service: HookService) -> Mapping[str, str]:

@@ -56,6 +56,8 @@ _NEGATIVE = ["negative", "not detected", "non reactive", "no", "not pregnant"]
 _HIGH = frozenset({"H", "HH", "HU"})
 _METASTASIS = ["metastasis", "metastases", "metastatic", "liver", "lymph node", "hepatic"]
 _UNIT_NOISE = re.compile(r"\{[^}]*\}|[\s.()\[\]]")
+_MEASUREMENTS = frozenset({"alkaline-phosphatase", "creatinine", "egfr"})
+_MEASURED = frozenset({"", "alp_elevated", "egfr"})
 _OLDER_WORDS = {("functional_syndrome", "no"): "none"}
 _GROWTH = ("d1_mm", "d2_mm", "months")
 _DURATIONS = (
@@ -76,6 +78,12 @@ def relevant(concept: object, terminology: Terminology) -> bool:
         if isinstance(code, str) and terminology.is_of_interest(code):
             return True
     return _labelled_text(words(concept)) or not readable_code(concept, terminology)
+
+
+def is_measurement(concept: object, terminology: Terminology) -> bool:
+    """Whether this code is one of the series that say nothing of a tumour: they come by hundreds."""
+    found = [match for match in matches(concept, terminology) if match.role or match.fact]
+    return bool(found) and all(match.role in _MEASUREMENTS and match.fact in _MEASURED for match in found)
 
 
 @lru_cache(maxsize=4096)
