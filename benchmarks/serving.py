@@ -1,8 +1,8 @@
 """Starts the service or the limit as a server of its own: ``python -m benchmarks.serving service 18080``.
 
 ``limit``, ``service``, or ``strict``: the service whose consults are in the database before they are answered. All run
-under the same gunicorn with the same settings, one worker each, unless kind and number of workers, threads, and big calls
-at once are given as well: ``… service 18080 gthread 2 4 1``.
+under the same gunicorn with the same settings, one worker each, unless kind and number of workers, threads, and big
+calls at once are given as well: ``… service 18080 gthread 2 4 1``.
 """
 
 from __future__ import annotations
