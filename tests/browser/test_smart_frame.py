@@ -96,6 +96,9 @@ def test_the_draft_of_the_ehr_is_replaced(context: BrowserContext, world: World)
     assert "extension" not in changed, "the rating of the old study is not one of the new"
     assert {message["messagingHandle"] for message in page.evaluate("window.heard")} == {HANDLE}
     assert world.ehr.problems == []
+    app.get_by_role("button", name=MRI).click()
+    expect(app.locator("#outcome")).to_have_text(f"{MRI} is drafted already.")
+    assert page.evaluate("window.scratchpad") == [changed, other]
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
