@@ -17,7 +17,7 @@ from typing import Final
 from benchmarks.charts import Call
 
 _NANOSECONDS: Final = 1_000_000
-_START_SECONDS: Final = 30
+_START_SECONDS: Final = 120
 _HEADERS: Final = {"Content-Type": "application/json"}
 
 

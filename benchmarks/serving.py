@@ -1,7 +1,7 @@
 """Starts the service or the limit as a server of its own: ``python -m benchmarks.serving service 18080``.
 
-``limit``, ``service``, or ``strict``: the service whose consults are in the database before they are answered. All run
-under the same gunicorn with the same settings, one worker each.
+``limit``, ``service``, or, to see what its store costs, ``strict`` (a consult is in the database before it is answered) and
+``forgetful`` (none is kept). All run under the same gunicorn with the same settings, one worker each.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from cds_service.app import create_app
 from cds_service.observability import configure_logging
 from cds_service.server import Server
 from cds_service.settings import Settings, load_settings
+from cds_service.store.base import ConsultRecord
+from cds_service.store.connect import open_engine
+from cds_service.store.migrate import migrate
+from cds_service.store.sql import SqlStore
 
 
 def main(what: str, port: str) -> None:
@@ -27,7 +31,22 @@ def main(what: str, port: str) -> None:
 
 
 def _app(what: str, settings: Settings) -> Flask:
-    return limit.make_app() if what == "limit" else create_app(settings)
+    if what == "limit":
+        return limit.make_app()
+    return create_app(settings, store=_forgetful(settings) if what == "forgetful" else None)
+
+
+class _Forgetful(SqlStore):
+    """Keeps no consult."""
+
+    def record(self, _consult_record: ConsultRecord) -> None:
+        """Do nothing."""
+
+
+def _forgetful(settings: Settings) -> SqlStore:
+    engine = open_engine(settings.database_url)
+    migrate(engine)
+    return _Forgetful(engine)
 
 
 if __name__ == "__main__":
