@@ -1,7 +1,8 @@
 """Starts the service or the limit as a server of its own: ``python -m benchmarks.serving service 18080``.
 
-``limit``, ``service``, or, to see what its store costs, ``strict`` (a consult is in the database before it is answered) and
-``forgetful`` (none is kept). All run under the same gunicorn with the same settings, one worker each.
+Besides ``limit`` and ``service`` there are ``strict`` (each consult is in the database before it is answered) and
+``forgetful`` (none is kept), to see what the store costs. All run under the same gunicorn with the same settings, one
+worker each.
 """
 
 from __future__ import annotations

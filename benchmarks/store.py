@@ -1,4 +1,4 @@
-"""What keeping consults costs: ``python -m benchmarks.store`` sends the same calls to servers that keep them in each way.
+"""What keeping consults costs: ``python -m benchmarks.store`` sends the same calls to servers that keep them or do not.
 
 Nothing is kept by ``limit``, which answers with a constant card, and by ``forgetful``, the service without its records.
 """
