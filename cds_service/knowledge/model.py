@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -535,6 +536,9 @@ class Knowledge:
         iso = day.isoformat()
         if self.newest_start <= iso and (not self.first_end or iso < self.first_end):
             return self
+        return _in_force(SameKnowledge(self), iso)
+
+    def _on(self, iso: str) -> Knowledge:
         out = {row.id for row in self.rows.values() if not row.in_force(iso)}
         if all(rule.row.id in out for rule in self.selection):
             raise KnowledgeError(
@@ -580,3 +584,9 @@ class SameKnowledge:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SameKnowledge) and other.knowledge is self.knowledge
+
+
+@lru_cache(maxsize=8)
+def _in_force(knowledge: SameKnowledge, iso: str) -> Knowledge:
+    """All calls of a day are answered from the same rows, and from what is remembered of their tables."""
+    return knowledge.knowledge._on(iso)  # noqa: SLF001 - the other half of the method
