@@ -76,6 +76,7 @@ def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Ass
     return altered(
         told,
         {
+            "alike": told,
             "facts": facts,
             "orders": tuple(altered(each, {"order": order}) for each, order in zip(told.orders, orders, strict=True)),
             "followup": measured(told.followup, facts, knowledge),

@@ -63,7 +63,8 @@ def _conflicts(
 ) -> Iterator[Conflict]:
     for alternative in chart.alternatives[:_MOST]:
         facts = with_defaults(with_fact(chart.facts, alternative.fact, alternative.value))
-        changes = _differences(base, told_of(facts, orders, knowledge))
+        told = told_of(facts, orders, knowledge)
+        changes = () if told is base.alike else _differences(base, told)
         if changes:
             yield Conflict(
                 alternative.fact,

@@ -17,16 +17,16 @@ from itertools import compress
 from typing import Any, Final, NamedTuple
 
 from cds_service.clinical import axes, readings
-from cds_service.clinical.assess import answer_with, of_kind, with_fact
+from cds_service.clinical.assess import answer_with, with_fact
 from cds_service.clinical.conditions import evaluate
-from cds_service.clinical.kinds import alike, alike_orders
+from cds_service.clinical.kinds import alike
 from cds_service.clinical.outcomes import differences, level
 from cds_service.clinical.remembering import KINDS
 from cds_service.clinical.situation import DEFAULTED, with_defaults, with_written_defaults
 from cds_service.clinical.views import views_of
 from cds_service.domain.alter import altered
 from cds_service.domain.facts import FACTS, Facts
-from cds_service.domain.findings import Assessment, Change, Order, WhatIf, WouldChange
+from cds_service.domain.findings import Assessment, Change, WhatIf, WouldChange
 from cds_service.domain.same import Same
 from cds_service.domain.terms import LEVELS
 from cds_service.knowledge.model import Condition, Knowledge
@@ -54,15 +54,10 @@ def would_change(facts: Facts, now: Assessment, knowledge: Knowledge) -> WhatIf:
         now: their assessment.
         knowledge: the knowledge it was made with.
     """
-    known = with_defaults(facts)
-    case = _Case(
-        alike(known, knowledge),
-        tuple(name for name in DEFAULTED if getattr(facts, name) is None and getattr(known, name) is not None),
-        alike_orders((order.order for order in now.orders), knowledge),
-        now.missing,
-        Same(knowledge),
-        MOST_EVALUATIONS,
-    )
+    told = now.alike or now
+    known = vars(told.facts)
+    assumed = tuple(name for name in DEFAULTED if getattr(facts, name) is None and known[name] is not None)
+    case = _Case(Same(told), assumed, now.missing, Same(knowledge), MOST_EVALUATIONS)
     dates = tuple(getattr(facts, name) for name in readings.DATES)
     return _remembered(case, dates if _trials(case).hang_on_dates else ())
 
@@ -72,13 +67,12 @@ class _Case:
     """What decides the list but for dates: patients of the same kind have the same one.
 
     Attributes:
-        facts: who stands for the kind, with the written defaults.
+        told: what is said of them.
         assumed: facts that are among them by default or reckoning only, and so are open.
     """
 
-    facts: Facts
+    told: Same[Assessment]
     assumed: tuple[str, ...]
-    orders: tuple[Order, ...]
     missing: tuple[str, ...]
     same: Same[Knowledge]
     budget: int
@@ -144,11 +138,11 @@ class _Trials:
     """
 
     def __init__(self, case: _Case) -> None:
-        self._facts, self._knowledge = case.facts, case.same.value
-        self._recorded = altered(case.facts, dict.fromkeys(case.assumed))
-        self._now = of_kind(case.facts, case.orders, self._knowledge)
-        self._known = axes.axes(self._knowledge, case.facts.primary_site)
-        self._views = views_of(case.facts, self._now, self._knowledge)
+        self._now, self._knowledge = case.told.value, case.same.value
+        self._facts = self._now.facts
+        self._recorded = altered(self._facts, dict.fromkeys(case.assumed))
+        self._known = axes.axes(self._knowledge, self._facts.primary_site)
+        self._views = views_of(self._facts, self._now, self._knowledge)
         self._questions: dict[str, _Question] = {}
         self._entries: dict[str, tuple[WouldChange, ...]] = {}
         patient = self._views.patient

@@ -394,6 +394,8 @@ class Assessment:
     """Rules that would have fired or not had these facts been known."""
     applied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Ids of the rows behind a rule that fired, for rules that have several."""
+    alike: Assessment | None = field(default=None, compare=False, repr=False)
+    """What is said of all patients of the same kind, the same object for all of them; itself it has none."""
 
     def order_id(self, number: str) -> str:
         """The id of the order that a change names by its number; empty for the patient."""
