@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from gunicorn.workers import gthread
 
-FIRST_BYTE_SECONDS: Final = 5.0
+FIRST_BYTE_SECONDS: Final = 5
 """How long a new connection may stay silent."""
-HEADER_SECONDS: Final = 5.0
+HEADER_SECONDS: Final = 5
 """How long the head of a call may take."""
-CALL_SECONDS: Final = 30.0
+CALL_SECONDS: Final = 30
 """How long the body of a call may take, and then its answer."""
 
 

@@ -86,7 +86,7 @@ def test_a_token_too_long_is_refused_by_the_service_also_behind_the_proxy(deploy
 
 
 def test_what_is_too_large_is_said_by_the_service(deployment: Deployment) -> None:
-    """A body just over the limit passes the proxy and is refused as ever; the largest one is read, and kept in memory."""
+    """A body just over the limit passes the proxy and is refused as ever; the largest is read, and kept in memory."""
     proxy = deployment.proxy
     limit = Settings.model_fields["max_body_bytes"].default
     call = deployment.call()
