@@ -7,7 +7,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 FUZZ_STAMP := $(VENV)/.installed-fuzz
 DEPLOY_STAMP := $(VENV)/.installed-deploy
 
-.PHONY: run test check lint types cases docs fuzz bench snapshots constraints build clean
+.PHONY: run test check lint types cases docs fuzz bench soak snapshots constraints build clean
 
 run: $(STAMP)
 	$(BIN)/pnet-cds serve --demo
@@ -47,6 +47,10 @@ docs: $(DEV_STAMP)
 BENCH ?=
 bench: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+# Ten minutes of constant load: no error, no lost record, flat memory.
+soak: $(DEV_STAMP)
+	$(BIN)/python -m benchmarks.soak
 
 # What HAPI's validator (Java, Maven) makes of the differentials of the profiles; after every change of one.
 snapshots: $(DEV_STAMP)

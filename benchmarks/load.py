@@ -64,6 +64,11 @@ class Target:
         """CPU milliseconds that the threads of all worker processes have used."""
         return sum(_cpu(pid) for pid in _children(self.master))
 
+    def memory(self) -> int:
+        """KiB that all worker processes have in memory."""
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in _children(self.master))
+        return pages * os.sysconf("SC_PAGE_SIZE") // 1024
+
 
 def measure(targets: Sequence[Target], calls: Sequence[Call], rounds: int) -> dict[str, Sample]:
     """Send the calls to each target in turns, so that whatever else the machine does meets all of them alike."""

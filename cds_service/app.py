@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from flask import Flask
 
 from cds_service.auth.gate import Fetcher, Gate
-from cds_service.clients import DEMO_CALLER, Caller, Client, PamaPlacement
+from cds_service.clients import DEMO_CALLER, Caller, PamaPlacement
 from cds_service.errors import SettingsError
 from cds_service.fhir.client import Read, read
 from cds_service.fhir.policy import ReadPolicy, read_policy
@@ -29,13 +29,16 @@ from cds_service.store.base import ShownCard, Store
 from cds_service.store.clients import ClientStore, open_clients
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
+from cds_service.store.outage import RememberingClients
 from cds_service.store.pseudonym import patient_pseudonym
+from cds_service.store.spooled import SpooledStore
 from cds_service.store.sql import SqlStore
 from cds_service.web import (
     access,
     artefacts,
     cors,
     demo,
+    demo_ehr,
     docs,
     edge,
     feedback,
@@ -45,12 +48,16 @@ from cds_service.web import (
     ops,
     order_entry,
     problems,
+    smart,
     story,
 )
 from cds_service.web import services as cds_services
 from fhir_profiles.synthetic import moved_to, resources, synthetic_patients
 from fhir_profiles.terminology import Terminology, load_terminology
 from hooks import SERVICES
+
+if TYPE_CHECKING:
+    from cds_service.tracing import Traces
 
 
 def create_app(
@@ -77,7 +84,7 @@ def create_app(
     terminology = terminology or load_terminology()
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    metrics = Metrics(services, knowledge, counts_in) if settings.serves_metrics else None
+    metrics = Metrics(services, knowledge, counts_in, store.waiting) if settings.serves_metrics else None
     shared = Parts(
         knowledge,
         terminology,
@@ -87,10 +94,13 @@ def create_app(
         policy_of(settings),
         metrics.counting(read) if metrics else read,
         PamaPlacement(settings.pama_placement),
+        settings.smart_client_id if settings.demo else "",
         settings.draft_members,
     )
     parts_for = _parts_by_client(shared)
-    pseudonym = partial(patient_pseudonym, hash_key(settings, store))
+    key = hash_key(settings, store)
+    pseudonym = partial(patient_pseudonym, key)
+    clients = None if settings.demo else clients or _open_clients(settings)
 
     def now() -> datetime:
         return datetime.now(UTC)
@@ -100,25 +110,61 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     edge.register(app, settings)
     problems.register(app)
+    traces = _traces(settings)
+    if metrics or traces:
+        measuring.register(app, metrics, traces)
     if metrics:
-        measuring.register(app, metrics)
         app.register_blueprint(measuring.blueprint(metrics))
-    for client in _admit(app, settings, clients, fetch):
-        parts_for(Caller(client))
+    _admit(app, settings, clients, fetch)
+    callers = partial(callers_of, clients)
+    for caller in callers():
+        parts_for(caller)
     app.register_blueprint(cds_services.blueprint(services, parts_for, store, now, pseudonym))
     app.register_blueprint(feedback.blueprint(services, store, now, comments=settings.store_comments))
     page = order_entry.page(knowledge, settings.public_base) if settings.demo else None
-    app.register_blueprint(ops.blueprint(knowledge, store, page))
+    app.register_blueprint(ops.blueprint(knowledge, store, page, without_store=settings.goes_on_without_store))
     app.register_blueprint(guideline.blueprint(knowledge, today, settings.public_base))
     app.register_blueprint(artefacts.blueprint(parts_for, shared, charts_of(store, today, demo=settings.demo)))
+    app.register_blueprint(smart.blueprint(callers, parts_for, store, pseudonym, key, settings.public_base))
     app.register_blueprint(docs.blueprint(services, shared, demo=settings.demo, metrics=settings.serves_metrics))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
-        app.register_blueprint(order_entry.blueprint(knowledge, terminology))
+        app.register_blueprint(order_entry.blueprint(shared))
         app.register_blueprint(story.blueprint(shared, store))
-        app.register_blueprint(feedback_page.blueprint(partial(shown_cards, settings), shared))
+        app.register_blueprint(demo_ehr.blueprint(store, today, key, settings.public_base))
+        app.register_blueprint(feedback_page.blueprint(partial(_shown_now, settings, store), shared))
     store.release()
+    if clients:
+        clients.release()
     return app
+
+
+def _traces(settings: Settings) -> Traces | None:
+    """Traces, if they are wanted.
+
+    Raises:
+        SettingsError: the extra is not installed.
+    """
+    if settings.tracing == "off":
+        return None
+    try:
+        from cds_service.tracing import tracing  # noqa: PLC0415 - needs an extra
+    except ImportError:
+        raise SettingsError("PNET_CDS_TRACING: traces need the extra pnet-cds[otel], which is not installed") from None
+    return tracing()
+
+
+def _open_clients(settings: Settings) -> ClientStore:
+    """The registered clients; where the service goes on without its database, they are remembered."""
+    clients = open_clients(settings.database_url)
+    return RememberingClients(clients, settings.spool_folder / "tokens") if settings.goes_on_without_store else clients
+
+
+def callers_of(clients: ClientStore | None) -> tuple[Caller, ...]:
+    """Everybody who may call: the demo's one caller, or the registered clients that are enabled, as they are now."""
+    if clients is None:
+        return (DEMO_CALLER,)
+    return tuple(Caller(found.client) for found in clients.all() if found.client.enabled)
 
 
 def require_public_url(settings: Settings) -> None:
@@ -135,39 +181,36 @@ def require_public_url(settings: Settings) -> None:
 
 
 def _parts_by_client(shared: Parts) -> Callable[[Caller], Parts]:
-    """What the call of a client is answered with: what all share, but for its site, FHIR servers and placement.
+    """What the call of a client is answered with: what all share, but for its site, FHIR servers, placement and app.
 
     A site file that cannot be used raises SiteError: the call fails rather than being answered by another policy.
     """
 
     @cache
-    def parts_of(site_file: str | None, fhir_servers: tuple[str, ...], placement: PamaPlacement) -> Parts:
+    def parts_of(site_file: str | None, fhir_servers: tuple[str, ...], placement: PamaPlacement, app: str) -> Parts:
         knowledge = knowledge_for(site_file, shared.terminology) if site_file else shared.knowledge
         policy = shared.policy.only(fhir_servers) if fhir_servers else shared.policy
-        return replace(shared, knowledge=knowledge, policy=policy, placement=placement)
+        return replace(shared, knowledge=knowledge, policy=policy, placement=placement, smart_client_id=app)
 
     def parts_for(caller: Caller) -> Parts:
         placement = shared.placement if caller is DEMO_CALLER else caller.client.pama
-        return parts_of(caller.client.site_file, caller.client.fhir_servers, placement)
+        app = shared.smart_client_id if caller is DEMO_CALLER else caller.client.smart_client_id or ""
+        return parts_of(caller.client.site_file, caller.client.fhir_servers, placement, app)
 
     return parts_for
 
 
-def _admit(app: Flask, settings: Settings, clients: ClientStore | None, fetch: Fetcher) -> tuple[Client, ...]:
-    """Open the demo to everybody, and anything else to registered clients only; these are returned."""
-    if settings.demo:
+def _admit(app: Flask, settings: Settings, clients: ClientStore | None, fetch: Fetcher) -> None:
+    """Open the demo, which knows no clients, to everybody, and anything else to registered clients only."""
+    if clients is None:
         access.open_to_everybody(app)
         cors.allow_everybody(app)
-        return ()
-    clients = clients or open_clients(settings.database_url)
-    registered = tuple(found for found in clients.all() if found.client.enabled)
-    if not any(found.keys or found.fetches for found in registered):
+        return
+    if not any(found.keys or found.fetches for found in clients.all() if found.client.enabled):
         raise SettingsError("No client with a key is registered, so nobody could call: pnet-cds client add --help")
-    clients.release()
     gate = Gate(clients, fetch, lambda: datetime.now(UTC), settings.token_skew_seconds)
     access.protect(app, gate, settings.public_url or "", settings.rate_limit, settings.rate_limit_storage)
     cors.allow_clients(app, clients.origins)
-    return tuple(found.client for found in registered)
 
 
 def charts_of(store: Store, today: Callable[[], date], *, demo: bool) -> artefacts.Charts:
@@ -180,6 +223,11 @@ def charts_of(store: Store, today: Callable[[], date], *, demo: bool) -> artefac
         return None
 
     return chart
+
+
+def _shown_now(settings: Settings, store: Store) -> tuple[ShownCard, ...]:
+    store.settle()
+    return shown_cards(settings)
 
 
 def shown_cards(settings: Settings) -> tuple[ShownCard, ...]:
@@ -197,13 +245,16 @@ def hash_key(settings: Settings, store: Store) -> bytes:
 
 
 def policy_of(settings: Settings) -> ReadPolicy:
-    """The FHIR servers that may be read, as configured.
+    """The FHIR servers that may be read, as configured; the demo's own is one of them.
 
     Raises:
         SettingsError: a server or a range of addresses cannot be used.
     """
+    servers = (
+        f"{settings.fhir_servers} {demo_ehr.issuer(settings.public_base)}" if settings.demo else settings.fhir_servers
+    )
     return read_policy(
-        servers=settings.fhir_servers,
+        servers=servers,
         open_servers=settings.fhir_open_servers,
         networks=settings.fhir_networks,
         any_loopback=settings.demo,
@@ -218,7 +269,10 @@ def open_store(settings: Settings) -> Store:
     """The configured store, brought to the current schema; in demo mode it holds the synthetic patients."""
     engine = open_engine(settings.database_url)
     migrate(engine)
-    store = SqlStore(engine)
+    store = SpooledStore(
+        SqlStore(engine), settings.spool_folder, settings.spool_bytes, strict=settings.store_mode == "strict"
+    )
+    store.prepare()
     if settings.demo:
         store.load_synthetic(synthetic_patients())
     return store

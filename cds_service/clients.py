@@ -58,6 +58,8 @@ class Client:
         site_file: site policy file for its calls, or None for the service's own.
         cors_origins: origins of browser pages that may call with its tokens.
         rate_limit: calls in a time such as ``600/minute``, or None for the service's own.
+        smart_client_id: id under which its authorization server knows the app, or None when it has not registered it.
+        frame_origins: origins of its pages that may show the app in a frame.
         enabled: whether its tokens are accepted.
     """
 
@@ -72,6 +74,8 @@ class Client:
     cors_origins: tuple[str, ...] = ()
     rate_limit: str | None = None
     enabled: bool = True
+    smart_client_id: str | None = None
+    frame_origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Bring the values to their one spelling, or refuse them by name.
@@ -88,6 +92,9 @@ class Client:
         self._spell("jkus", "jku", document_url)
         self._spell("fhir_servers", "fhir-server", base_url)
         self._spell("cors_origins", "cors-origin", origin)
+        self._spell("frame_origins", "frame-origin", origin)
+        if self.smart_client_id is not None:
+            _named("smart-client-id", _NAME, self.smart_client_id, "printable characters without spaces, at most 200")
         if self.rate_limit is not None:
             _checked("rate-limit", rate, self.rate_limit)
 

@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from cds_service.clinical.contradictions import Assessed, assess_chart
 from cds_service.clinical.imaging import SSTR_PET
 from cds_service.clinical.pama import with_pama
 from cds_service.clinical.whatif import would_change
-from cds_service.domain.findings import Order, PatientFacts, WhatIf
+from cds_service.domain.findings import Order, PatientFacts, Skipped, WhatIf
+from cds_service.domain.terms import Lack
 from cds_service.errors import FactsError
 from cds_service.interchange import assessment_object, read_facts, read_orders
 from cds_service.knowledge.model import Knowledge
 from fhir_profiles.facts import read_chart
+from fhir_profiles.inputs import facts_held_in
 from fhir_profiles.orders import imaging_orders, indications, with_history
 from fhir_profiles.terminology import Terminology
+
+_REQUIRED: Final = "conditions"
+"""The input without which nobody knows whether there is a tumour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """What of a chart did not arrive, so that it is unknown and not absent. A whole chart has none.
+
+    Attributes:
+        lacks: inputs that could not be had in full, and why.
+        damaged: entries that could not be taken apart.
+    """
+
+    lacks: Mapping[str, Lack] = field(default_factory=dict)
+    damaged: tuple[Skipped, ...] = ()
+
+
+WHOLE: Final = Gaps()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +81,7 @@ def from_bundle(
     today: date,
     knowledge: Knowledge,
     terminology: Terminology,
+    gaps: Gaps = WHOLE,
 ) -> Consulted:
     """Assess the patient of a Bundle and its draft imaging orders, or those named.
 
@@ -69,12 +91,15 @@ def from_bundle(
     resources, patient_id = _chart(bundle)
     ordered = _ordered(resources, references)
     drafts = imaging_orders(ordered, patient_id, terminology)
-    chart = _read(resources, ordered, patient_id, today, knowledge, terminology, indications(drafts, terminology))
+    chart = _read(resources, ordered, patient_id, today, knowledge, terminology, indications(drafts, terminology), gaps)
     orders = tuple(draft.order for draft in with_history(drafts, chart.days_since))
-    return Consulted(patient_id, with_pama(assess_chart(chart, orders, knowledge), knowledge), knowledge)
+    assessed = with_pama(assess_chart(chart, orders, knowledge), knowledge, facts_held_in(chart.unavailable))
+    return Consulted(patient_id, assessed, knowledge)
 
 
-def about_options(bundle: Any, today: date, knowledge: Knowledge, terminology: Terminology) -> Consulted:
+def about_options(
+    bundle: Any, today: date, knowledge: Knowledge, terminology: Terminology, gaps: Gaps = WHOLE
+) -> Consulted:
     """Assess the patient of a Bundle for the question which studies there are: as if each rated one were ordered.
 
     Without any rated study there is one order, which names none.
@@ -85,7 +110,7 @@ def about_options(bundle: Any, today: date, knowledge: Knowledge, terminology: T
     resources, patient_id = _chart(bundle)
     ordered = _ordered(resources, ())
     reasons = indications(imaging_orders(ordered, patient_id, terminology), terminology)
-    chart = _read(resources, ordered, patient_id, today, knowledge, terminology, reasons)
+    chart = _read(resources, ordered, patient_id, today, knowledge, terminology, reasons, gaps)
     none = (Order("options", None),)
     agent = knowledge.site.studies.sstr_agent
     orders = tuple(
@@ -131,10 +156,11 @@ def _read(
     knowledge: Knowledge,
     terminology: Terminology,
     indicated: Iterable[dict[str, Any]],
+    gaps: Gaps,
 ) -> PatientFacts:
     """What the resources but the orders say about the patient."""
     encounter = next((str(r.get("id")) for r in resources if r.get("resourceType") == "Encounter"), None)
-    return read_chart(
+    chart = read_chart(
         [resource for resource in resources if resource not in ordered],
         patient_id=patient_id,
         encounter_id=encounter,
@@ -142,8 +168,12 @@ def _read(
         terminology=terminology,
         attributes=knowledge.attributes,
         windows=knowledge.windows,
+        complete=_REQUIRED not in gaps.lacks,
+        unavailable=tuple(gaps.lacks),
         indications=indicated,
+        damaged=gaps.damaged,
     )
+    return replace(chart, lacks=gaps.lacks)
 
 
 def _ordered(resources: list[dict[str, Any]], references: Sequence[str]) -> list[dict[str, Any]]:

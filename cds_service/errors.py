@@ -54,6 +54,10 @@ class StoreError(PnetCdsError):
     slug = "store-unavailable"
 
 
+class RecordRefused(StoreError):
+    """The store is there, but does not take this record: a value is too long, or one is missing."""
+
+
 class ClientInvalid(PnetCdsError):
     """The registration of a client, or a file with its keys, cannot be used (command line)."""
 
@@ -160,6 +164,12 @@ class UnsupportedFhirVersion(RequestError):
     slug = "fhir-version-unsupported"
 
 
+class FhirServerRefused(RequestError):
+    """The FHIR server that is named may not be read by this service."""
+
+    slug = "fhir-server-not-allowed"
+
+
 class PrefetchMissing(RequestError):
     """Data without which no useful and safe answer exists was not supplied."""
 
@@ -170,6 +180,48 @@ class UnknownArtefact(RequestError):
     """The FHIR endpoint holds no such artefact, or nothing about such a patient."""
 
     slug = "artefact-unknown"
+
+
+class LaunchError(PnetCdsError):
+    """The SMART app cannot be opened: the EHR's servers did not do their part."""
+
+    slug = "launch-failed"
+
+
+class UnknownIssuer(LaunchError):
+    """The app is not registered with the FHIR server it is launched from; nothing was asked of that server."""
+
+    slug = "issuer-unknown"
+
+
+class LaunchUnknown(LaunchError):
+    """The way back from the EHR does not end a launch that began in this browser a short time ago."""
+
+    slug = "launch-unknown"
+
+
+class LaunchDenied(LaunchError):
+    """The EHR, or the person asked there, did not give the app access."""
+
+    slug = "launch-denied"
+
+
+class LaunchWithoutPatient(LaunchError):
+    """The EHR opened the app without a patient."""
+
+    slug = "launch-without-patient"
+
+
+class ScopesMissing(LaunchError):
+    """The EHR gave access to less than the story needs."""
+
+    slug = "scopes-missing"
+
+
+class ChartUnreadable(LaunchError):
+    """What the story cannot do without could not be read from the FHIR server."""
+
+    slug = "chart-unreadable"
 
 
 class CallInvalid(PnetCdsError):

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -72,8 +72,11 @@ def exchange(
     most_bytes: int,
     most_seconds: float,
     ca_file: str = "",
+    admit: Callable[[Sequence[str]], bool] = bool,
 ) -> Exchange:
     """Make one call over a connection of its own and read the answer, whatever its status, bounded in size and time.
+
+    ``admit`` says whether a host with such addresses may be called; without it, every host that has one.
 
     Raises:
         RemoteError: no complete answer; the message says why, and nothing of what was sent or received.
@@ -81,7 +84,10 @@ def exchange(
     started = time.monotonic()
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    connections = Connections(host, port, look_up(host, port, most_seconds), ca_file, 1)
+    addresses = look_up(host, port, most_seconds)
+    if addresses and not admit(addresses):
+        raise RemoteError(f"{method} {parts.path}: this server may not be called")
+    connections = Connections(host, port, addresses, ca_file, 1)
     # A time limit of the library counts from byte to byte; this one ends an answer that trickles.
     ending = threading.Timer(most_seconds, connections.close)
     ending.daemon = True

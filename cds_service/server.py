@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
-from gunicorn.workers.gthread import ThreadWorker
 
+from cds_service.connections import BoundedWorker
 from cds_service.errors import PnetCdsError
 from cds_service.metrics.shared import process_ended
 from cds_service.observability import logger
@@ -31,8 +31,8 @@ _LONGEST_HEADER_BYTES: Final = 32 * 1024
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the files there are unlinked as soon as they are made
 
 
-class DrainingWorker(ThreadWorker):
-    """A process that loses no call when it stops.
+class DrainingWorker(BoundedWorker):
+    """A process that loses no call when it stops, and that no connection keeps busy for ever.
 
     The kernel goes on letting callers in for as long as a process holds the listening socket, and resets whoever nobody
     has taken when the last one lets go of it. So the socket is closed at the start of the end, not after it, and those

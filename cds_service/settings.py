@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +26,14 @@ class Settings(BaseSettings):
 
     database_url: str = Field(
         "sqlite:///var/pnet-cds.sqlite", description="Where consults are recorded; an SQLAlchemy URL."
+    )
+    store_mode: Literal["spool", "strict"] = Field(
+        "spool", description="When a consult is in the database: a moment after the answer, or before it."
+    )
+    spool_dir: str = Field("", description="Folder in which records wait for the database; unset: beside it.")
+    spool_bytes: int = Field(64 * 1024 * 1024, ge=1024 * 1024, description="Most that waits in each process, in bytes.")
+    without_store: Literal["refuse", "answer"] = Field(
+        "refuse", description="What becomes of the calls of clients while the database is away."
     )
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Largest request body, in bytes.")
     site_file: str = Field("", description="Site policy (TOML); empty for none.")
@@ -63,8 +73,16 @@ class Settings(BaseSettings):
         None,
         description="Token of `call` and `sandbox` for the FHIR server they are given; the service has no use for it.",
     )
+    smart_client_id: str = Field(
+        "pnet-cds-demo",
+        pattern="^[\\x21-\\x7e]{0,200}$",
+        description="Demo mode: id of the SMART app at authorization servers, empty for no app; a client has its own.",
+    )
     metrics: Literal["off", "open"] | None = Field(
         None, description="Who may read /metrics: nobody, or everybody who can reach it; unset: open in demo mode only."
+    )
+    tracing: Literal["off", "otlp"] = Field(
+        "off", description="Traces for OpenTelemetry, set up by its own OTEL_… variables; needs pnet-cds[otel]."
     )
     secrets_dir: DirectoryPath | None = Field(
         None, description="Folder with a file for each setting that is a secret, named like its variable."
@@ -109,6 +127,21 @@ class Settings(BaseSettings):
     def serves_metrics(self) -> bool:
         """Whether /metrics is there."""
         return self.demo if self.metrics is None else self.metrics == "open"
+
+    @property
+    def goes_on_without_store(self) -> bool:
+        """Whether calls are answered while the database is away; the demo needs it for nothing but recording."""
+        return self.demo or self.without_store == "answer"
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where records wait: one folder for each database, so that none is delivered to another one."""
+        if self.spool_dir:
+            return Path(self.spool_dir)
+        if self.sqlite_path is not None:
+            return self.sqlite_path.with_name(f"{self.sqlite_path.name}-spool")
+        database = re.sub("//[^/@]*@", "//", self.database_url)  # whoever logs in, with whatever password
+        return Path("var") / f"spool-{sha256(database.encode()).hexdigest()[:16]}"
 
     @property
     def sqlite_path(self) -> Path | None:

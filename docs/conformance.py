@@ -29,8 +29,9 @@ feedback, prefetch with fallback to the FHIR server of the call, and authenticat
 draft 3.0: OperationOutcome in refusals, scopes of SMART version 2, and versions in discovery behind a switch.
 """
 _LEFT_OUT: Final = """\
-No apps are launched from cards, nothing is claimed of CRD beyond the options and references named in the table, and
-templates with dates, paths or variables (draft 3.0) are not sent.
+Cards link to one app, the patient's story ([](smart-app.md)), where the EHR that calls can open it. Nothing is claimed
+of CRD beyond the options and references named in the table, and templates with dates, paths or variables (draft 3.0)
+are not sent.
 
 ## How deviations are treated
 

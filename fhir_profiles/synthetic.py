@@ -113,7 +113,11 @@ def _fill(template: str, chart: list[dict[str, Any]], context: Mapping[str, Any]
     if token:
         wanted = context.get(token.removeprefix("{{context.").removesuffix("}}"))
         return next((r for r in chart if r["resourceType"] == kind and r["id"] == wanted), None)
-    parameters = dict(part.partition("=")[::2] for part in query.split("&"))
+    return searched(chart, kind, dict(part.partition("=")[::2] for part in query.split("&")))
+
+
+def searched(chart: list[dict[str, Any]], kind: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """What the chart of one patient answers to a search by the parameters that our queries use."""
     found = [r for r in chart if r["resourceType"] == kind and _fits(r, parameters)]
     answer: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "total": len(found)}
     return answer | ({"entry": [{"resource": r} for r in found]} if found else {})
@@ -121,7 +125,7 @@ def _fill(template: str, chart: list[dict[str, Any]], context: Mapping[str, Any]
 
 def _fits(resource: Mapping[str, Any], parameters: Mapping[str, str]) -> bool:
     category = parameters.get("category")
-    if category is not None and category not in _categories(resource):
+    if category is not None and set(category.split(",")).isdisjoint(_categories(resource)):
         return False
     return parameters.get("status") in (None, resource.get("status"))
 

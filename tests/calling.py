@@ -136,7 +136,7 @@ def assessment(answer: Answer) -> dict[str, Any]:
 def without_ids(value: Any) -> Any:
     """An answer without the identifiers of the consult, its cards and suggestions, to compare two answers."""
     if isinstance(value, dict):
-        hidden = {"uuid", "valueUri"} if value.get("url") == CONSULT else {"uuid"}
+        hidden = {"uuid", "appContext"} | ({"valueUri"} if value.get("url") == CONSULT else set())
         return {name: without_ids(item) for name, item in value.items() if name not in hidden}
     if isinstance(value, list):
         return [without_ids(item) for item in value]

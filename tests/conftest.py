@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from datetime import date
@@ -129,14 +130,15 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing."""
 
 
-def served(app: Flask, port: int = 0) -> Iterator[OverHttp]:
-    """The application behind a real HTTP server, for as long as it is asked for."""
-    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)
+def served(app: Flask, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[OverHttp]:
+    """The application behind a real HTTP server, for as long as it is asked for; with TLS under the name localhost."""
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet, ssl_context=tls)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     with requests.Session() as session:
         session.trust_env = False
-        yield OverHttp(f"http://127.0.0.1:{server.server_port}", session)
+        host = "https://localhost" if tls else "http://127.0.0.1"
+        yield OverHttp(f"{host}:{server.server_port}", session)
     server.shutdown()
     server.server_close()
     thread.join()

@@ -26,6 +26,7 @@ _LISTS = {
     "service": "services",
     "fhir_server": "fhir_servers",
     "cors_origin": "cors_origins",
+    "frame_origin": "frame_origins",
 }
 """Options that may be repeated, and what they set."""
 
@@ -39,6 +40,8 @@ _OPTIONS = (
     click.option("--pama", type=click.Choice(_PLACEMENTS), help="Where ratings are put on an order."),
     click.option("--site-file", metavar="FILE", help="Site policy for its calls."),
     click.option("--rate-limit", metavar="N/TIME", help="Calls in a time, such as 600/minute."),
+    click.option("--smart-client-id", metavar="ID", help="The SMART app's id at its authorization server."),
+    click.option("--frame-origin", multiple=True, help="Origin of its pages that may frame the app. Repeatable."),
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _id = click.argument("client_id", metavar="ID")

@@ -124,6 +124,11 @@ class ReadPolicy:
             allowed = base in self.servers or base in self.open_servers or self.any_loopback
         return base if allowed else Lack.SERVER_NOT_ALLOWED
 
+    def launches(self, server: str) -> Base | None:
+        """The server as one an app may be opened from, on the word of whoever follows a link; None when it is not."""
+        base = base_of(server)
+        return base if base in self.servers else None
+
     def check(self, base: Base, addresses: Iterable[str]) -> bool:
         """Whether all addresses of a server may be reached; without encryption only those of this machine."""
         found = [_embedded(address) for address in addresses]

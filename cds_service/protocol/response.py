@@ -57,10 +57,11 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link to a page about the advice."""
+    """A link to a page about the advice, or to an app that is handed the card's uuid as its context (CH-104)."""
 
     label: str
     url: str
+    app: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +116,15 @@ def card_object(card: Card, uuid: str, suggestion_uuids: tuple[str, ...]) -> dic
             ],
             "selectionBehavior": card.selection if card.suggestions else None,
             "overrideReasons": [coding_object(reason) for reason in card.override_reasons],
-            "links": [{"label": link.label, "url": link.url, "type": "absolute"} for link in card.links],
+            "links": [_link(link, uuid) for link in card.links],
             "extension": extension,
         }
     )
+
+
+def _link(link: Link, uuid: str) -> dict[str, Any]:
+    plain = {"label": link.label, "url": link.url, "type": "smart" if link.app else "absolute"}
+    return plain | ({"appContext": uuid} if link.app else {})
 
 
 def coding_object(coding: Coding) -> dict[str, Any]:

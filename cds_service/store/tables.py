@@ -86,6 +86,8 @@ client = Table(
     Column("cors_origins", JSON, nullable=False),
     Column("rate_limit", String(32), nullable=True),
     Column("enabled", Boolean, nullable=False),
+    Column("smart_client_id", String(200), nullable=True),
+    Column("frame_origins", JSON, nullable=False, server_default="[]"),
 )
 
 client_jku = Table(

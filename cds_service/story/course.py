@@ -37,7 +37,8 @@ _FACTS: Final = {
 _DONE: Final = {"resection": PROCEDURE, "liver-surgery": PROCEDURE, "treatment": THERAPY, "imaging": IMAGING}
 _ENDOSCOPIES: Final = frozenset({"eus"})
 """Studies that people look for among the procedures: a needle may go with them."""
-_PATHOLOGY_REPORT: Final = frozenset({"SP", "PAT", "CP"})
+PATHOLOGY_REPORT: Final = frozenset({"SP", "PAT", "CP"})
+"""Categories of reports that stand on the timeline although no fact is read from them (HL7 v2 table 0074)."""
 _OVER: Final = "completed"
 
 
@@ -97,7 +98,7 @@ def _is_pathology(resource: Mapping[str, Any]) -> bool:
     if resource.get("resourceType") != "DiagnosticReport":
         return False
     codes = {coding.code for category in objects(resource.get("category")) for coding in codings(category)}
-    return not codes.isdisjoint(_PATHOLOGY_REPORT)
+    return not codes.isdisjoint(PATHOLOGY_REPORT)
 
 
 def own_words(resource: Mapping[str, Any]) -> str:

@@ -123,6 +123,7 @@ class Story:
     Attributes:
         silent: why there is nothing to advise; empty when there is.
         unknown: what missing facts would change; ``missing`` are the others by name.
+        unread: what could not be read from the record at all, and why.
         lines: ``grade``, ``cautions``, ``followup``, ``markers``, ``conflicts``, ``unusable`` as the cards say them.
     """
 
@@ -145,6 +146,7 @@ class Story:
     unknown: tuple[Unknown, ...]
     missing: tuple[str, ...]
     conflicts: tuple[str, ...]
+    unread: tuple[str, ...]
     unusable: tuple[str, ...]
     scenario: str
     studies: tuple[Study, ...]

@@ -9,7 +9,7 @@ from typing import Any, Final
 from cds_service.cards import detail, followup, open_points, summary, whatif_words, wording
 from cds_service.cards.markdown import plain, unmarked
 from cds_service.cards.sentences import fact_in_words, marker_lines
-from cds_service.consult import Consulted, about_options, from_bundle
+from cds_service.consult import WHOLE, Consulted, Gaps, about_options, from_bundle
 from cds_service.domain.facts import FACTS
 from cds_service.domain.findings import Assessment, Change, PatientFacts, WhatIf
 from cds_service.knowledge.model import Knowledge
@@ -31,20 +31,22 @@ UNREAD: Final = (
 DECEASED: Final = "The patient is recorded as deceased, so this service advises nothing."
 
 
-def tell(bundle: Mapping[str, Any], today: date, knowledge: Knowledge, terminology: Terminology) -> Story:
-    """The story of the patient of a Bundle, as of a day.
+def tell(
+    bundle: Mapping[str, Any], today: date, knowledge: Knowledge, terminology: Terminology, gaps: Gaps = WHOLE
+) -> Story:
+    """The story of the patient of a Bundle, as of a day; gaps say what the Bundle should hold and does not.
 
     Raises:
         FactsError: no Bundle, or not exactly one Patient.
     """
-    consulted = from_bundle(bundle, (), today, knowledge, terminology)
+    consulted = from_bundle(bundle, (), today, knowledge, terminology, gaps)
     chart, assessment = consulted.assessed.chart, consulted.assessed.assessment
     patient_id = consulted.id or ""
     resources = [found for entry in objects(bundle.get("entry")) for found in objects(entry.get("resource"))]
     ours = by_reference(resources, patient_id)
     asked = Consultation(patient_id, None, today, assessment, chart, knowledge)
     silent = _silent(chart)
-    options = about_options(bundle, today, knowledge, terminology)
+    options = about_options(bundle, today, knowledge, terminology, gaps)
     what_if = WhatIf() if silent else consulted.what_if()
     return Story(
         person=_person(resources, assessment),
@@ -66,6 +68,7 @@ def tell(bundle: Mapping[str, Any], today: date, knowledge: Knowledge, terminolo
         unknown=tuple(_unknown(what_if, assessment, knowledge)),
         missing=tuple(_missing(what_if, asked)),
         conflicts=tuple(unmarked(wording.conflict_line(conflict)) for conflict in assessment.conflicts),
+        unread=tuple(map(unmarked, detail.not_received(asked))),
         unusable=tuple(map(unmarked, detail.unusable_lines(chart.skipped, most=len(chart.skipped)))),
         scenario=assessment.scenario,
         studies=() if silent else tuple(_studies(consulted, options.assessed.assessment)),
@@ -115,7 +118,7 @@ def _unknown(what_if: WhatIf, assessment: Assessment, knowledge: Knowledge) -> I
     def told(changes: tuple[Change, ...]) -> Iterator[str]:
         """What would change about the patient, then about each order."""
         for order in dict.fromkeys(change.order for change in changes):
-            study = studies.get(order)
+            study = studies.get(assessment.order_id(order))
             about = f"{knowledge.procedures[study].short}: " if study else "the ordered study: " if order else ""
             for words in whatif_words.changes([c for c in changes if c.order == order], knowledge):
                 yield about + unmarked(words)

@@ -18,6 +18,7 @@ from cds_service.web.limits import limit_calls
 
 PREFIX: Final = "/cds-services"
 FHIR: Final = "/fhir"
+LAUNCH: Final = "/smart"
 OPEN: Final = f"{FHIR}/metadata"
 """Says what the FHIR endpoint can do and nothing else, so that FHIR clients can ask before they sign in."""
 _PLACE_OF_SERVICE: Final = 2
@@ -27,6 +28,11 @@ def is_protected() -> bool:
     """Whether the call is for something only clients may have."""
     path = request.path
     return path != OPEN and any(path == prefix or path.startswith(f"{prefix}/") for prefix in (PREFIX, FHIR))
+
+
+def is_launch() -> bool:
+    """Whether the call opens the SMART app, which makes this service call an EHR."""
+    return request.path.startswith(f"{LAUNCH}/")
 
 
 def open_to_everybody(app: Flask) -> None:
@@ -51,7 +57,7 @@ def protect(app: Flask, gate: Gate, public_url: str, rate: str, storage: str) ->
         except Unauthenticated as refusal:
             g.refusal = refusal
 
-    limit_calls(app, rate, storage, is_protected, known_caller, gate.now)
+    limit_calls(app, rate, storage, lambda: is_protected() or is_launch(), known_caller, gate.now)
 
     @app.before_request
     def admit() -> None:

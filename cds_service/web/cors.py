@@ -1,4 +1,4 @@
-"""Browser pages of other origins (CH-140, CH-141): which may call. There are no cookies, so no credentials to allow."""
+"""Browser pages of other origins (CH-140, CH-141): which may call. Calls carry no cookies, so nothing to allow."""
 
 from __future__ import annotations
 

@@ -42,6 +42,7 @@ _TAGS: Final = (
     (openapi_fhir.TAG, "The guideline and the profiles as FHIR artefacts."),
     ("Operation", "For operators and for those who connect a client."),
     ("Guideline", "Pages about the rules, for people; cards link to them."),
+    ("App", "The patient's story as a SMART app, opened by an EHR."),
     ("Demo", "The synthetic patients, in demo mode only."),
 )
 _CALL: Final = (
@@ -84,7 +85,7 @@ def document(services: tuple[HookService, ...], parts: Parts, *, demo: bool, met
         token = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": _AUTHENTICATION}
         components["securitySchemes"] = {"client": token}
     paths = _cds_hooks(services, parts, demo=demo) | openapi_paths.operations(demo=demo, metrics=metrics)
-    paths |= openapi_paths.guideline(parts.knowledge)
+    paths |= openapi_paths.guideline(parts.knowledge) | openapi_paths.app()
     return {
         "openapi": "3.1.0",
         "info": {"title": "pnet-cds", "version": __version__, "description": _DESCRIPTION},

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Final
 
+from cds_service import errors
 from cds_service.knowledge.model import Knowledge
 from cds_service.metrics.counts import CONTENT_TYPE
 from cds_service.service import HookService
@@ -25,6 +27,7 @@ _DAY: Final = {
 }
 
 
+_NAMED: Final = 3  # rules in the example of a link
 _FILE_TYPES: Final = (
     "text/javascript; charset=utf-8",
     "text/css; charset=utf-8",
@@ -57,7 +60,7 @@ def operations(*, demo: bool, metrics: bool) -> Paths:
     }
     ready = {
         "200": answer("Yes, and by which knowledge.", body(state)),
-        "503": answer("Not while the store cannot be reached.", body(state)),
+        "503": answer("Not while calls cannot be answered and recorded.", body(state)),
     }
     about = _strings("name", "version", "about", "intendedUse", "discovery", "guideline", "openapi", "docs")
     first = body(about) | ({HTML: {"schema": {"type": "string"}}} if demo else {})
@@ -79,6 +82,14 @@ def operations(*, demo: bool, metrics: bool) -> Paths:
 def guideline(knowledge: Knowledge) -> Paths:
     """Pages about the rules."""
     search = {"name": "q", "in": "query", "description": "Words to find rules by.", "schema": {"type": "string"}}
+    named = {
+        "name": "rules",
+        "in": "query",
+        "required": True,
+        "description": "Ids of rules, separated by commas, as links of cards have them.",
+        "schema": {"type": "string"},
+        "example": ",".join(islice(knowledge.rows, _NAMED)),
+    }
     scenario = in_path("scenario", {"enum": list(knowledge.scenarios)})
     rule = in_path("rule", {"type": "string"}, next(iter(knowledge.rows)))
     style = {
@@ -91,11 +102,46 @@ def guideline(knowledge: Knowledge) -> Paths:
         "/guideline/rules": _page("rules", "Every rule"),
         "/guideline/rules/{rule}": _page("rule", "A rule", rule),
         "/guideline/scenarios/{scenario}": _page("scenario", "A scenario", scenario),
+        "/guideline/why": _page("why", "The rules a card names", named),
+        "/guideline/coverage": _page("coverage", "What of the specification is carried out"),
         "/guideline/matrix": _page("matrix", "Scenarios and studies"),
         "/guideline/sources": _page("sources", "Sources"),
         "/guideline/changes": _page("changes", "Changes of the clinical content"),
         "/guideline/static/{file}": _get(
             "Guideline", "style", "Style of the pages", style, in_path("file", {"enum": ["guideline.css"]})
+        ),
+    }
+
+
+def app() -> Paths:
+    """The SMART app: not called by programs, but by the browser that an EHR sends."""
+    issuer = {"name": "iss", "in": "query", "description": "Base URL of the FHIR server.", "schema": {"type": "string"}}
+    handle = {
+        "name": "launch",
+        "in": "query",
+        "description": "The EHR's handle of its context; without it, the launch is standalone.",
+        "schema": {"type": "string"},
+    }
+    code, state = ({"name": name, "in": "query", "schema": {"type": "string"}} for name in ("code", "state"))
+    refused = {
+        "403": page("The app is not set up for this FHIR server, or the EHR did not let it in."),
+        "502": page("The EHR's servers did not do their part."),
+        "503": page("The store cannot be reached."),
+    }
+    script = {
+        "200": answer("The script.", {"text/javascript; charset=utf-8": {"schema": {"type": "string"}}}),
+        "404": problem(HTTPStatus.NOT_FOUND, (("http-404", "There is nothing at this path."),)),
+    }
+    sent = {"302": page("To the authorization server of the EHR.")}
+    back = {
+        "200": page("The story."),
+        "400": page("No launch that began in this browser a short time ago, or none with a patient."),
+    }
+    return {
+        "/smart/launch": _get("App", "launch", "Opens the SMART app", sent | refused, issuer, handle),
+        "/smart/callback": _get("App", "launched", "Where the EHR sends the browser back", back | refused, code, state),
+        "/smart/static/{file}": _get(
+            "App", "app-file", "Its script", script, in_path("file", {"enum": ["handback.js"]})
         ),
     }
 
@@ -124,13 +170,14 @@ def demo(services: tuple[HookService, ...], knowledge: Knowledge) -> Paths:
         },
     }
     files = {media_type: {"schema": {"type": "string"}} for media_type in _FILE_TYPES}
-    return {
+    return _demo_ehr(patient) | {
         "/demo/studies": _get(
             "Demo",
             "studies",
             "Studies that can be ordered",
             {"200": answer("With the code they are ordered by.", body({"type": "array", "items": study}))},
         ),
+        "/demo/charts": {"post": _chart(chart)},
         "/demo/static/{file}": _get(
             "Demo",
             "order-entry-file",
@@ -164,6 +211,73 @@ def demo(services: tuple[HookService, ...], knowledge: Knowledge) -> Paths:
             {"200": answer("To be posted to the service of its hook.", body(call))} | unknown,
             patient,
             hook,
+        ),
+    }
+
+
+def _chart(chart: Schema) -> dict[str, Any]:
+    """Reading a chart; what is asked for is in the body, because addresses are logged on their way."""
+    asked: Schema = {
+        "type": "object",
+        "required": ["fhirServer", "patientId"],
+        "properties": {
+            "fhirServer": {"type": "string", "description": "Base URL."},
+            "patientId": {"type": "string"},
+            "token": {"type": "string", "description": "Bearer token for that server."},
+        },
+    }
+    found: Schema = {
+        "type": "object",
+        "required": ["chart", "lacking"],
+        "properties": {"chart": chart, "lacking": {"type": "object", "additionalProperties": {"type": "string"}}},
+    }
+    kinds = (errors.InvalidRequest, errors.UnsupportedMediaType, errors.FhirServerRefused, errors.RemoteError)
+    return operation(
+        "Demo",
+        "chart",
+        "A chart of a FHIR server",
+        {"200": answer("All that calls may be made of, and what could not be read.", body(found)), **refusals(kinds)},
+        requestBody={"required": True, "content": body(asked)},
+    )
+
+
+def _demo_ehr(patient: Mapping[str, Any]) -> Paths:
+    """The other side of the SMART app's launch; a stranger's app has no use for it."""
+    unknown = refusals((errors.InvalidRequest, errors.UnknownArtefact))
+    kind = in_path("kind", {"type": "string"}, "Condition")
+    identifier = in_path("id", {"type": "string"}, "itl-patient")
+    resource: Schema = {"type": "object", "required": ["resourceType"]}
+    form = {"content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}}
+    told: Schema = {"type": "object", "required": ["iss", "launch", "messagingHandle"]}
+    endpoints: Schema = {"type": "object", "required": ["authorization_endpoint", "token_endpoint"]}
+    access: Schema = {"type": "object", "required": ["access_token", "token_type", "patient"]}
+    refused: Schema = {"type": "object", "required": ["error"], "properties": {"error": {"const": "invalid_grant"}}}
+    sent = {"200": page("Whose story? In a standalone launch."), "302": page("Back to the app.")}
+    tokens = {"200": answer("A token.", body(access)), "400": answer("No such code.", body(refused))}
+    return {
+        "/demo/ehr/launch/{patient}": _get(
+            "Demo", "ehr-launch", "A launch handle for the app", {"200": answer("It.", body(told))} | unknown, patient
+        ),
+        "/demo/ehr/authorize": _get("Demo", "ehr-authorize", "Lets the app in", sent | unknown),
+        "/demo/ehr/token": {
+            "post": operation("Demo", "ehr-token", "A token for a code", tokens | refusals(()), requestBody=form)
+        },
+        "/demo/ehr/fhir/.well-known/smart-configuration": _get(
+            "Demo",
+            "ehr-configuration",
+            "Where access is given",
+            {"200": answer("For the app.", body(endpoints))},
+        ),
+        "/demo/ehr/fhir/{kind}": _get(
+            "Demo", "ehr-search", "A search in a chart", {"200": answer("A Bundle.", body(resource))} | unknown, kind
+        ),
+        "/demo/ehr/fhir/{kind}/{id}": _get(
+            "Demo",
+            "ehr-read",
+            "A resource",
+            {"200": answer("It.", body(resource))} | unknown,
+            kind,
+            identifier,
         ),
     }
 

@@ -21,6 +21,7 @@ STATUS: Final[dict[type[errors.PnetCdsError], HTTPStatus]] = {
     errors.SiteError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.InstallationError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.RecordRefused: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.RemoteError: HTTPStatus.BAD_GATEWAY,
     errors.ClientInvalid: HTTPStatus.BAD_REQUEST,
     errors.CallInvalid: HTTPStatus.BAD_REQUEST,
@@ -38,7 +39,15 @@ STATUS: Final[dict[type[errors.PnetCdsError], HTTPStatus]] = {
     errors.HookMismatch: HTTPStatus.BAD_REQUEST,
     errors.PatientMismatch: HTTPStatus.BAD_REQUEST,
     errors.UnsupportedFhirVersion: HTTPStatus.BAD_REQUEST,
+    errors.FhirServerRefused: HTTPStatus.FORBIDDEN,
     errors.PrefetchMissing: HTTPStatus.PRECONDITION_FAILED,
+    errors.LaunchError: HTTPStatus.BAD_GATEWAY,
+    errors.UnknownIssuer: HTTPStatus.FORBIDDEN,
+    errors.LaunchUnknown: HTTPStatus.BAD_REQUEST,
+    errors.LaunchDenied: HTTPStatus.FORBIDDEN,
+    errors.LaunchWithoutPatient: HTTPStatus.BAD_REQUEST,
+    errors.ScopesMissing: HTTPStatus.FORBIDDEN,
+    errors.ChartUnreadable: HTTPStatus.BAD_GATEWAY,
 }
 
 _ISSUE_CODES: Final = {

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
 from cds_service.cards import summary, wording
+from cds_service.consult import WHOLE, Gaps
 from cds_service.errors import KnowledgeError
 from cds_service.knowledge.model import Knowledge
 from cds_service.pipeline import Parts
@@ -48,7 +49,8 @@ def blueprint(parts: Parts, store: Store) -> Blueprint:
             abort(HTTPStatus.NOT_FOUND, "There is no synthetic patient of this name.")
         day, knowledge = asked_day(parts.knowledge, parts.today)
         chart = moved_to(found.bundle, date.fromisoformat(found.as_of), day)
-        return story_page(chart, day, knowledge, parts.terminology, root, invented=found.story)
+        as_of = request.args.get("as-of", "")
+        return story_page(chart, day, knowledge, parts.terminology, root, invented=found.story, as_of=as_of)
 
     def unusable(error: HTTPException) -> tuple[Response, int]:
         """A page that cannot be shown says why, as a page."""
@@ -79,6 +81,10 @@ def story_page(
     terminology: Terminology,
     root: str,
     invented: str = "",
+    gaps: Gaps = WHOLE,
+    as_of: str = "",
+    template: str = "story/story.html",
+    **values: Any,
 ) -> Response:
     """The story of the patient of a Bundle.
 
@@ -89,13 +95,17 @@ def story_page(
         terminology: what codes mean.
         root: path under which clients reach this service.
         invented: the story behind a synthetic patient, who is then called so.
+        gaps: what of the chart did not arrive.
+        as_of: the day, when it is not simply today.
+        template: a page built on that of the story.
+        **values: what that page needs besides.
 
     Raises:
         FactsError: no Bundle, or not exactly one Patient.
     """
-    story = tell(bundle, day, knowledge, terminology)
+    story = tell(bundle, day, knowledge, terminology, gaps)
     return rendered(
-        "story/story.html",
+        template,
         knowledge,
         root,
         story=story,
@@ -103,7 +113,8 @@ def story_page(
         stage_head=summary.STAGE_HEAD,
         timeline=_timeline(story),
         sizes=_sizes(story),
-        as_of=request.args.get("as-of", ""),
+        as_of=as_of,
+        **values,
     )
 
 
@@ -116,7 +127,9 @@ def rendered(template: str, knowledge: Knowledge, root: str, **values: Any) -> R
         return "/".join((base, *(quote(part, safe="") for part in parts))) + query
 
     return make_response(
-        render_template(template, base=base, link=link, words=wording, knowledge=knowledge, root=root, **values)
+        render_template(
+            template, base=base, link=link, words=wording, knowledge=knowledge, root=root, **{"linked": True, **values}
+        )
     )
 
 

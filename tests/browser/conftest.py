@@ -24,6 +24,7 @@ from fhir_profiles.synthetic import resources, synthetic_patients
 from tests.builders import AS_OF
 from tests.conftest import served
 from tests.requirement import missing
+from tests.serving import free_port
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS: Final = (
@@ -100,8 +101,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     migrate(engine)
     store = SqlStore(engine)
     store.load_synthetic((*synthetic_patients(), hostile_patient()))
-    app = create_app(load_settings(demo=True, database_url=database), store=store, today=lambda: AS_OF)
-    for running in served(app):
+    port = free_port()
+    app = create_app(load_settings(demo=True, database_url=database, port=port), store=store, today=lambda: AS_OF)
+    for running in served(app, port):
         yield Site(running.base, database)
 
 

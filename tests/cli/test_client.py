@@ -55,6 +55,7 @@ def test_a_client_is_registered_with_everything(command: Command, file: Path, tm
         *("--issuer", ISSUER, "--keys", str(file), "--jku", f"{ISSUER}/keys", "--tenant", "north", "--tenant", "south"),
         *("--service", "pnet-order-sign", "--fhir-server", "https://fhir.example.org/r4/", "--pama", "argonaut"),
         *("--site-file", str(site), "--cors-origin", "https://pages.example.org", "--rate-limit", "60/minute"),
+        *("--smart-client-id", "story-app", "--frame-origin", "https://frames.example.org"),
     )
     fingerprints = {key.pop("thumbprint") for key in added["keys"]}
     assert len(fingerprints) == 2
@@ -70,6 +71,8 @@ def test_a_client_is_registered_with_everything(command: Command, file: Path, tm
         "cors_origins": ["https://pages.example.org"],
         "rate_limit": "60/minute",
         "enabled": True,
+        "smart_client_id": "story-app",
+        "frame_origins": ["https://frames.example.org"],
         "keys": [{"kid": "one", "alg": "ES384", "from": "file"}, {"kid": "two", "alg": "RS384", "from": "file"}],
         "keys_fetched_at": {f"{ISSUER}/keys": None},
     }
