@@ -28,7 +28,8 @@ ENV PATH=/opt/pnet-cds/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PNET_CDS_HOST=0.0.0.0 \
     PNET_CDS_PORT=8080 \
-    PNET_CDS_DATABASE_URL=sqlite:////var/lib/pnet-cds/pnet-cds.sqlite
+    PNET_CDS_DATABASE_URL=sqlite:////var/lib/pnet-cds/pnet-cds.sqlite \
+    PNET_CDS_SPOOL_DIR=/var/lib/pnet-cds/spool
 WORKDIR /var/lib/pnet-cds
 USER 10001:10001
 EXPOSE 8080

@@ -41,6 +41,11 @@ class Instance:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def spool(self) -> Path:
+        """Where its records wait for the database, if it was told."""
+        return Path(self.settings["PNET_CDS_SPOOL_DIR"])
+
+    @property
     def log(self) -> Path:
         """What it has written so far."""
         return self.folder / f"{self.port}.log"

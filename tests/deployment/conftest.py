@@ -91,7 +91,8 @@ def deployment(
             "PNET_CDS_RATE_LIMIT_STORAGE": stack.enter_context(running_redis(folder)),
             "PNET_CDS_TRUSTED_PROXIES": "1",
         }
-        instances = (Instance(folder, settings), Instance(folder, settings))
+        one, two = ({**settings, "PNET_CDS_SPOOL_DIR": str(folder / name)} for name in ("one", "two"))
+        instances = (Instance(folder, one), Instance(folder, two))
         for instance in instances:
             stack.enter_context(running(instance))
         proxy = stack.enter_context(running_proxy(folder, [instance.port for instance in instances]))

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -23,8 +24,17 @@ from tests.instance import Instance
 DISCOVERY: Final = "/cds-services"
 _CLIENTS: Final = 4
 _PAUSE_SECONDS: Final = 0.02
+_SOON_SECONDS: Final = 20
 _TRUSTED_AGAIN_SECONDS: Final = 3
 """A second more than the proxy leaves an instance alone that did not answer."""
+
+
+def soon(what: Callable[[], bool]) -> bool:
+    """Whether it comes true: records are in the database a moment after the answer."""
+    until = time.monotonic() + _SOON_SECONDS
+    while not what() and time.monotonic() < until:
+        time.sleep(0.1)
+    return what()
 
 
 def test_a_token_used_at_one_instance_is_refused_by_the_other(deployment: Deployment) -> None:
@@ -54,9 +64,13 @@ def test_feedback_on_a_card_of_the_other_instance(deployment: Deployment) -> Non
     taken = [{"id": shown["suggestions"][0]["uuid"]}]
     body = json.dumps({"feedback": [said | {"acceptedSuggestions": taken}]}).encode()
     assert ask(other.base, path, bearer=token(path), body=body).status_code == HTTPStatus.OK
-    with deployment.engine.connect() as connection:
-        joined = select(func.count()).select_from(feedback.join(card, feedback.c.card_uuid == card.c.uuid))
-        assert connection.execute(joined.where(card.c.uuid == shown["uuid"])).scalar_one() == 1
+    joined = select(func.count()).select_from(feedback.join(card, feedback.c.card_uuid == card.c.uuid))
+
+    def kept() -> bool:
+        with deployment.engine.connect() as connection:
+            return connection.execute(joined.where(card.c.uuid == shown["uuid"])).scalar_one() == 1
+
+    assert soon(kept)
 
 
 def test_the_proxy_shows_the_service_and_nothing_behind_it(deployment: Deployment) -> None:
@@ -138,6 +152,12 @@ def restart(instance: Instance) -> None:
     time.sleep(_TRUSTED_AGAIN_SECONDS)
 
 
+def nothing_waits(deployment: Deployment) -> bool:
+    """Whether everything is in the database that was in the spools of the instances."""
+    spools = [path for instance in deployment.instances for path in instance.spool.glob("*.spool")]
+    return bool(spools) and sum(path.stat().st_size for path in spools) == 0
+
+
 def consults(deployment: Deployment) -> dict[str, Any]:
     """What is recorded: consults by the moment of their end, and cards."""
     with deployment.engine.connect() as connection:
@@ -149,6 +169,7 @@ def consults(deployment: Deployment) -> dict[str, Any]:
 
 def test_a_rolling_restart_under_load_loses_no_call_and_no_record(deployment: Deployment) -> None:
     """One instance after the other stops and starts, then both reload; clients see answers only, each recorded once."""
+    assert soon(lambda: nothing_waits(deployment))
     before = consults(deployment)
     told = Told()
     threads = [threading.Thread(target=calling, args=(deployment, told)) for _ in range(_CLIENTS)]
@@ -165,8 +186,9 @@ def test_a_rolling_restart_under_load_loses_no_call_and_no_record(deployment: De
         told.stop.set()
         for thread in threads:
             thread.join()
-    after = consults(deployment)
     assert set(told.seen) == {"200"}, (told.seen, deployment.proxy.errors.read_text("utf-8")[-2000:])
+    assert soon(lambda: nothing_waits(deployment))
+    after = consults(deployment)
     assert after["consults"] - before["consults"] == told.seen["200"]
     assert sorted(told.cards) == sorted(after["cards"] - before["cards"])
     for instance in deployment.instances:
