@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from cds_service.errors import StoreError
 from cds_service.issuing import unrecorded
 from cds_service.pipeline import Parts, answer
-from cds_service.store.base import ConsultRecord
+from cds_service.store.base import ConsultRecord, Waiting
 from fhir_profiles.drafts import CONCEPT_OF
 from fhir_profiles.large_chart import large_chart
 from fhir_profiles.synthetic import hook_request, synthetic_patients
@@ -338,6 +338,10 @@ class _FullStore:
 
     def release(self) -> None:
         """Hold nothing."""
+
+    def waiting(self) -> Waiting:
+        """Nothing waits."""
+        return Waiting()
 
 
 def test_a_store_that_fails_does_not_keep_the_answer_back(
