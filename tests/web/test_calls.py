@@ -336,11 +336,12 @@ class _FullStore:
     def pseudonym_key(self) -> bytes:
         return b"key"
 
-    def waiting(self) -> Waiting:
-        return Waiting(0, 0)
-
     def release(self) -> None:
         """Hold nothing."""
+
+    def waiting(self) -> Waiting:
+        """Nothing waits."""
+        return Waiting()
 
 
 def test_a_store_that_fails_does_not_keep_the_answer_back(

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from cds_service.errors import SiteError, StoreError
-from cds_service.store.base import ConsultRecord
+from cds_service.store.base import ConsultRecord, Waiting
 from cds_service.store.connect import open_engine
 from cds_service.store.tables import consult
 from fhir_profiles.pama import CONSULT, CRITERION, NOT_QUALIFIED, QCDSM, RATING
@@ -419,6 +419,9 @@ def test_what_is_not_recorded_is_not_handed_out(make_app: MakeApp, call: Json) -
             return b"key"
 
         def release(self) -> None: ...
+
+        def waiting(self) -> Waiting:
+            return Waiting()
 
     for placement in ("standard", "both"):
         service = InProcess(make_app(store=Down(), pama_placement=placement))
