@@ -1,8 +1,9 @@
 """Starts the service or the limit as a server of its own: ``python -m benchmarks.serving service 18080``.
 
-``limit``, ``service``, or ``strict``: the service whose consults are in the database before they are answered. All run
-under the same gunicorn with the same settings, one worker each, unless kind and number of workers, threads, and big calls
-at once are given as well: ``… service 18080 gthread 2 4 1``.
+Besides ``limit`` and ``service`` there are ``strict`` (each consult is in the database before it is answered) and
+``forgetful`` (none is kept), to see what the store costs. All run under the same gunicorn with the same settings, one
+worker each, unless kind and number of workers, threads, and big calls at once are given as well:
+``… service 18080 gthread 2 4 1``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from cds_service.app import create_app
 from cds_service.observability import configure_logging
 from cds_service.server import Server
 from cds_service.settings import Settings, load_settings
+from cds_service.store.base import ConsultRecord
+from cds_service.store.connect import open_engine
+from cds_service.store.migrate import migrate
+from cds_service.store.sql import SqlStore
 from cds_service.web import turns
 
 
@@ -51,7 +56,22 @@ def main(what: str, port: str, kind: str = "", workers: str = "1", threads: str 
 
 
 def _app(what: str, settings: Settings) -> Flask:
-    return limit.make_app() if what == "limit" else create_app(settings)
+    if what == "limit":
+        return limit.make_app()
+    return create_app(settings, store=_forgetful(settings) if what == "forgetful" else None)
+
+
+class _Forgetful(SqlStore):
+    """Keeps no consult."""
+
+    def record(self, _consult_record: ConsultRecord) -> None:
+        """Do nothing."""
+
+
+def _forgetful(settings: Settings) -> SqlStore:
+    engine = open_engine(settings.database_url)
+    migrate(engine)
+    return _Forgetful(engine)
 
 
 if __name__ == "__main__":

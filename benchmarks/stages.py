@@ -97,7 +97,10 @@ def measure(today: date, sizes: tuple[int, ...] = SIZES, patients: int = 0) -> d
 
 
 def _store(folder: Path) -> SpooledStore:
-    """A store whose spool is brought into the database here, so that the stage has the time of its thread as well."""
+    """A store whose spool is brought into the database here, so that the stage has the time of its thread as well.
+
+    A group is as large as it is with one connection on an idle machine.
+    """
     engine = open_engine(f"sqlite:///{folder}/stages.sqlite")
     migrate(engine)
     return SpooledStore(SqlStore(engine), folder / "spool", load_settings().spool_bytes, strict=False)
@@ -113,17 +116,17 @@ def _stages(size: int, today: date, store: SpooledStore, patients: int, *, forge
     with ExitStack() as patched:
         for name, stage in PIPELINE.items():
             patched.enter_context(patch.object(pipeline, name, clock.timed(getattr(pipeline, name), stage)))
-        settled = time.perf_counter()
+        settled = time.process_time()
         for call in posted[_WARM_UP:]:
             if forget:
                 tables.forget()
                 assess.forget()
                 whatif.forget()
             _one(call, service, parts, store, clock)
-            if time.perf_counter() - settled > GATHER_SECONDS:
+            if time.process_time() - settled > GATHER_SECONDS:
                 with clock.stage("store"):
                     store.settle()
-                settled = time.perf_counter()
+                settled = time.process_time()
         with clock.stage("store"):
             store.settle()
     per_call = {name: spent / patients for name, spent in clock.spent.items()}

@@ -272,7 +272,7 @@ def open_store(settings: Settings) -> Store:
     store = SpooledStore(
         SqlStore(engine), settings.spool_folder, settings.spool_bytes, strict=settings.store_mode == "strict"
     )
-    store.adopt()
+    store.prepare()
     if settings.demo:
         store.load_synthetic(synthetic_patients())
     return store

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from socket import SHUT_RDWR
+from socket import SHUT_RD, SHUT_RDWR
 from typing import Any, Final
 
 from gunicorn.workers import gthread
 
-FIRST_BYTE_SECONDS: Final = 5.0
+FIRST_BYTE_SECONDS: Final = 5
 """How long a new connection may stay silent."""
-HEADER_SECONDS: Final = 5.0
+HEADER_SECONDS: Final = 5
 """How long the head of a call may take."""
-CALL_SECONDS: Final = 30.0
-"""How long a call may take, from the end of its head to the end of its answer."""
+CALL_SECONDS: Final = 30
+"""How long the body of a call may take, and then its answer."""
 
 
 class BoundedWorker(gthread.ThreadWorker):
@@ -45,12 +45,15 @@ class BoundedWorker(gthread.ThreadWorker):
         return super().handle_request(req, conn)
 
     def murder_pending(self) -> None:
-        """Once a second: cut off who takes too long, so that its thread meets the end of the call; close the silent."""
+        """Once a second: cut off who takes too long, so that its thread meets the end of the call; close the silent.
+
+        At first only what the client has not sent yet is cut off: where the server is the slow one, its answer arrives.
+        """
         now = time.monotonic()
         for conn, until in tuple(self._until.items()):
             if until < now:
                 with suppress(OSError):  # it has ended by itself
-                    conn.sock.shutdown(SHUT_RDWR)
+                    conn.sock.shutdown(SHUT_RDWR if until + CALL_SECONDS < now else SHUT_RD)
         for conn in self.pending_conns:
             opened: float = conn.opened  # type: ignore[attr-defined] # noted above
             conn.timeout = min(conn.timeout or opened, opened + FIRST_BYTE_SECONDS)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -26,7 +27,13 @@ class Input:
     @property
     def resource_type(self) -> str:
         """Resource type the query returns."""
-        return self.query.split("?")[0].split("/")[0]
+        return _type_of(self.query)
+
+
+@lru_cache(maxsize=256)
+def _type_of(query: str) -> str:
+    """Asked for several times per key and call."""
+    return query.partition("?")[0].partition("/")[0]
 
 
 class Need(IntEnum):

@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     demo: bool = Field(default=False, description="Open demo mode: no client authentication, loopback only.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
-    threads: int = Field(4, ge=1, le=64, description="Threads that answer calls.")
+    threads: int = Field(8, ge=1, le=64, description="Threads that answer calls.")
     workers: int = Field(1, ge=1, le=64, description="Processes that answer calls, each with its own threads.")
     public_url: str | None = Field(
         None, description="Address clients call; tokens must be issued for it, and links on cards lead to it."

@@ -13,7 +13,7 @@ class Stage(StrEnum):
     """What a call goes through, in this order; an answer with nothing to say leaves early."""
 
     RECEIVE = "receive"
-    """From the first look at the call to its last byte: admission, reading the body, and waiting for its turn if it is big."""
+    """Admission, reading the body and, if it is big, waiting for its turn."""
     REQUEST = "request"
     PREFETCH = "prefetch"
     FHIR_READ = "fhir-read"

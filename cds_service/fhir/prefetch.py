@@ -110,6 +110,9 @@ class Page:
     passing: bool = False
 
 
+_ALL = Page(State.COMPLETE)
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Data that may still be had from the FHIR server.
@@ -265,7 +268,7 @@ class _Value:
         if state is State.COMPLETE and self._is_about_something_else():
             return Page(State.ERROR, lack=Lack.UNREADABLE, passing=True)
         if state is State.COMPLETE:
-            return Page(state)
+            return _ALL
         if state is State.INCOMPLETE and self.cut:
             return Page(state, None, self.damaged, Lack.SUMMARY_ONLY, passing=True)
         if state is State.INCOMPLETE:
@@ -414,9 +417,10 @@ def _is_cut(meta: msgspec.Raw) -> bool:
 
 def _is_count(bundle: _Bundle | GlancedBundle) -> bool:
     """Whether matches were counted and none of them sent; an empty page among others names its neighbours."""
+    if bundle.entry or not isinstance(bundle.total, int) or bundle.total <= 0:
+        return False
     links = bundle.link if isinstance(bundle.link, list) else ()
-    alone = not any(isinstance(link, dict) and link.get("relation") in _NEIGHBOURS for link in links)
-    return isinstance(bundle.total, int) and bundle.total > 0 and not bundle.entry and alone
+    return not any(isinstance(link, dict) and link.get("relation") in _NEIGHBOURS for link in links)
 
 
 def _next(link: object) -> str | None:

@@ -179,6 +179,18 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def try_out(folder: Path) -> None:
+    """Make the folder, and a file in it.
+
+    Raises:
+        StoreError: that cannot be done.
+    """
+    try:
+        SpoolFile.create(folder).remove()
+    except OSError as error:
+        raise StoreError(f"The spool cannot be written: {error.strerror}; see PNET_CDS_SPOOL_DIR.") from None
+
+
 def deliver(file: SpoolFile, keeper: Keeper) -> None:
     """Bring all of a file into the database and empty it.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from cds_service.errors import RecordRefused, StoreError
 from cds_service.observability import logger
 from cds_service.store.base import ConsultRecord, FeedbackRecord, SyntheticPatient, Waiting
-from cds_service.store.spool import Entry, adopt, line_of, waiting_in
+from cds_service.store.spool import Entry, adopt, line_of, try_out, waiting_in
 from cds_service.store.sql import SqlStore
 from cds_service.store.writer import Writer
 
@@ -30,12 +30,13 @@ class SpooledStore:
         self._started: Writer | None = None
         self._refusing = False
 
-    def adopt(self) -> None:
-        """Deliver what processes left that are no more. Starts no thread.
+    def prepare(self) -> None:
+        """See to it that the spool can be written, and deliver what processes left that are no more. Starts no thread.
 
         Raises:
-            StoreError: it stays.
+            StoreError: it cannot be written, or what was left stays.
         """
+        try_out(self._folder)
         adopt(self._folder, self._store)
 
     def ready(self) -> bool:

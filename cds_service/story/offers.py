@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from cds_service.cards import whatif_words
 from cds_service.consult import Gaps, about_options
 from cds_service.domain.terms import USUALLY_APPROPRIATE
 from cds_service.knowledge.model import Knowledge
@@ -16,10 +17,15 @@ from fhir_profiles.terminology import Terminology
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A study with the draft orders for it: one, or two where the site codes it so."""
+    """A study with the draft orders for it: one, or two where the site codes it so.
+
+    Attributes:
+        mind: safety rules that fire for it, in words; none of them blocks it.
+    """
 
     label: str
     orders: tuple[dict[str, Any], ...]
+    mind: tuple[str, ...] = ()
 
 
 def offers(
@@ -48,4 +54,5 @@ def offers(
         if key in CONCEPT_OF and here and order.rating == USUALLY_APPROPRIATE and not order.blocked_by:
             label = knowledge.procedures[key].label
             written = suggested_orders(key, label, "", known, found.id or "", terminology, knowledge.order_writing)
-            yield Offer(label, written)
+            mind = tuple(whatif_words.safety_rule(finding.rule, knowledge) for finding in order.safety)
+            yield Offer(label, written, mind)

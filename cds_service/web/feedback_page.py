@@ -52,7 +52,7 @@ def document(shown: Iterable[ShownCard], knowledge: Knowledge, public_url: str, 
 
     Rules are linked where the service has a public address; ``about`` says in words which cards are counted.
     """
-    style = (files("cds_service.web") / "static" / "guideline.css").read_text(encoding="utf-8")
+    style = (files("cds_service.web") / "static" / "guideline" / "guideline.css").read_text(encoding="utf-8")
     with Flask(__name__, template_folder="templates").app_context():
         page = rendered(
             _TEMPLATE,

@@ -78,9 +78,12 @@ def blueprint(
 
 
 def read_body() -> bytes:
-    """The body; one sent in chunks counts against the limit as any other."""
+    """The body, in one read if its length is known; one sent in chunks counts against the limit as any other."""
+    length, limit = request.content_length, request.max_content_length
+    if length is not None and (limit is None or length <= limit):
+        return bytes(request.input_stream.read(length))
     data = request.get_data()
-    if request.content_length is None and len(data) >= (request.max_content_length or sys.maxsize):
+    if length is None and len(data) >= (limit or sys.maxsize):
         raise BodyTooLarge("The request body is larger than this service accepts; see PNET_CDS_MAX_BODY_BYTES.")
     return data
 

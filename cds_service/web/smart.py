@@ -45,7 +45,7 @@ _LEAVING: Final = Markup(' target="_blank" rel="noopener"')
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class KnownEhr:
     """An EHR the app is registered with, as far as a launch needs to know it."""
 
     caller: Caller
@@ -137,7 +137,7 @@ def blueprint(
     return routes
 
 
-def registered_with(issuer: str, callers: Iterable[Caller], parts_for: Callable[[Caller], Parts]) -> Registered:
+def registered_with(issuer: str, callers: Iterable[Caller], parts_for: Callable[[Caller], Parts]) -> KnownEhr:
     """The EHR whose FHIR server this is; nothing is asked of a server nobody registered.
 
     Raises:
@@ -147,7 +147,7 @@ def registered_with(issuer: str, callers: Iterable[Caller], parts_for: Callable[
         parts = parts_for(caller)
         server = parts.policy.launches(issuer)
         if parts.smart_client_id and server is not None:
-            return Registered(caller, parts, server)
+            return KnownEhr(caller, parts, server)
     raise UnknownIssuer("The app is not set up for the FHIR server (iss) it was opened from.")
 
 

@@ -1,7 +1,7 @@
-"""Big calls take turns in each process.
+"""Big calls take turns in each process, for the sake of small ones.
 
-Threads of one process share one interpreter: two big calls at once end later than one after the other, and keep more in
-memory.
+Threads of one process share one interpreter, and a small call waits for it behind every big one that is worked on at
+the same time. Big calls as such lose nothing and gain nothing (docs/deployment.md).
 """
 
 from __future__ import annotations

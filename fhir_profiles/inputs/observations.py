@@ -102,7 +102,7 @@ def read(resource: Resource, chart: Chart) -> None:
             return
         found = [_labelled(label.concept, chart)]
     match = found[0]
-    if len({(other.role, other.fact, other.tnm_axis) for other in found}) > 1:
+    if found[1:] and len({(other.role, other.fact, other.tnm_axis) for other in found}) > 1:
         chart.skip(resource, "its codes mean different things")
         return
     if status(resource) in _DROPPED:

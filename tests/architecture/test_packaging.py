@@ -167,7 +167,7 @@ def test_the_metadata_is_that_of_the_project(wheel: Path) -> None:
     assert set(record(wheel, "top_level.txt").split()) == set(PACKAGES)
 
 
-OPTIONAL: Final = {"opentelemetry"}
+OPTIONAL: Final = {"opentelemetry", "redis"}
 """Imported only where a setting asks for it; declared by an extra, which is named when it is missing."""
 
 

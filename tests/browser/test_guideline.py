@@ -8,8 +8,8 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.acting import is_sound
 from tests.browser.conftest import DESKTOP, PHONE, Site, quiet_page
-from tests.browser.test_order_entry import is_sound
 from tests.web.test_guideline import KINDS
 
 SCENARIO: Final = "/scenarios/pnet-initial-staging"

@@ -15,7 +15,7 @@ from cds_service.cli import cli
 from fhir_profiles.synthetic import synthetic_patients
 from tests.browser.acting import answer_of, choose, is_sound, open_patient, told
 from tests.browser.conftest import DESKTOP, HOSTILE, HOSTILE_PATIENT, PHONE, Site, quiet_page
-from tests.requirement import need_curl
+from tests.requirement import need
 
 SLUGS: Final = [patient.slug for patient in synthetic_patients()]
 HOOKS: Final = (
@@ -244,7 +244,7 @@ def test_a_template_that_cannot_be_answered_is_left_out(page: Page) -> None:
 
 def test_a_call_is_shown_and_can_be_sent_again_by_curl(chromium: Browser, site: Site) -> None:
     """What is copied is a command that gets the same cards."""
-    need_curl()
+    need("curl")
     with quiet_page(chromium, site.base, DESKTOP) as page:
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         open_patient(page, "pacemaker-mri")

@@ -35,6 +35,7 @@ from tests.browser.conftest import DESKTOP, quiet_page
 from tests.builders import AS_OF
 from tests.calling import ASSESSMENT, InProcess, post, synthetic_request, templates, without_ids
 from tests.conftest import served
+from tests.docs.following import blocks
 from tests.fhir.real_server import TOKEN, running
 from tests.serving import serving
 from tests.signing import key_server, key_set, private_jwk, public_jwk
@@ -51,10 +52,8 @@ CPT: Final = "http://www.ama-assn.org/go/cpt"
 CT: Final = {"system": CPT, "code": "74176", "display": "CT abdomen and pelvis without contrast"}
 HEART: Final = {"system": CPT, "code": "75561", "display": "Cardiac MRI"}
 REASON: Final = {"system": "http://snomed.info/sct", "code": "126859007", "display": "Neoplasm of pancreas"}
-DOCUMENTED: Final = (Path(__file__).parents[2] / "docs/public-sandbox.md").read_text(encoding="utf-8")
-RUN: Final = DOCUMENTED.partition("```console\n")[2].partition("```")[0]
-REGISTER: Final = DOCUMENTED.partition("```sh\n")[2].partition("```")[0]
-"""The two ways to set the service up, as commands of the documentation."""
+SITE_FILE, RUN, REGISTER = blocks("docs/public-sandbox.md")
+"""The site file, and the two ways to set the service up, as commands of the documentation."""
 
 Json = dict[str, Any]
 
@@ -112,10 +111,9 @@ class _Files(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def written(command: str, folder: Path) -> str:
-    """The site file that a command writes."""
-    first, _, _ = command.partition("\n")
-    subprocess.run(["sh", "-c", first], cwd=folder, check=True, timeout=30)
+def site_file_in(folder: Path) -> str:
+    """The site file as the documentation writes it."""
+    subprocess.run(["sh", "-c", SITE_FILE], cwd=folder, check=True, timeout=30)
     return str(folder / "site.toml")
 
 
@@ -139,17 +137,16 @@ def documented_demo(world: World, folder: Path) -> Flask:
     placement = re.findall(r"PNET_CDS_PAMA_PLACEMENT=(\w+)", RUN)
     assert "PNET_CDS_SITE_FILE=site.toml" in RUN
     assert "PNET_CDS_FHIR_OPEN_SERVERS=" in RUN
-    return open_demo(world, world.database, written(RUN, folder), placement[0])
+    return open_demo(world, world.database, site_file_in(folder), placement[0])
 
 
 def protected(world: World, folder: Path) -> Flask:
     """A service whose only clients are one that is of no matter, and the sandbox as the documentation registers it."""
     addresses = {f"{ISSUER}/.well-known/jwks.json": world.jku, "https://fhir.example.org/r4": world.fhir}
-    command = REGISTER.partition("\n")[2].replace(f"--cors-origin {ISSUER}", f"--cors-origin {world.page}")
+    command = REGISTER.replace(f"--cors-origin {ISSUER}", f"--cors-origin {world.page}")
     for given, here in addresses.items():
         command = command.replace(given, here)
-    site_file = written(REGISTER, folder)
-    arguments = shlex.split(command.replace("site.toml", site_file).replace("\\\n", ""))
+    arguments = shlex.split(command.replace("site.toml", site_file_in(folder)).replace("\\\n", ""))
     added = CliRunner().invoke(cli, arguments[1:], env={"PNET_CDS_DATABASE_URL": world.database})
     assert added.exit_code == 0, added.output
     clients = open_clients(world.database)
@@ -410,7 +407,7 @@ def test_both_settings_are_needed_for_a_rating_to_be_seen(
     site_file: bool, placement: str, shown: str, world: World, chromium: Browser, tmp_path: Path
 ) -> None:
     """The sandbox fires order-select only, and looks in one place only; cards come in any case."""
-    file = written(RUN, tmp_path) if site_file else ""
+    file = site_file_in(tmp_path) if site_file else ""
     app = open_demo(world, f"sqlite:///{tmp_path}/store.sqlite", file, placement)
     for running_service in served(app):
         with sandbox_page(chromium, world) as sandbox:

@@ -14,7 +14,7 @@ import trustme
 from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect
 
 from tests.browser.acting import is_sound
-from tests.browser.conftest import DESKTOP, HOSTILE
+from tests.browser.conftest import DESKTOP, HOSTILE, PHONE
 from tests.browser.test_order_entry import MRI
 from tests.smart.ehr import Ehr, running
 from tests.smart.world import SLUG, World, a_world, chart_of
@@ -48,18 +48,27 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
     made.close()
 
 
-def embedded(context: BrowserContext, world: World, told: dict[str, Any] | None = None, **more: str) -> Page:
-    """The EHR's page with the app in its frame."""
+def address(world: World, told: dict[str, Any], **more: str) -> str:
+    """Of the EHR's page, which opens the app."""
     drafts = [one for one in world.ehr.chart if one.get("status") == "draft"]
-    messaging = {"smart_web_messaging_handle": HANDLE, "smart_web_messaging_origin": world.ehr.base}
     asked = {
-        "app": world.ehr.start(world.app, **(messaging if told is None else told)),
+        "app": world.ehr.start(world.app, **told),
         "origin": world.app,
         "handle": HANDLE,
         "scratchpad": json.dumps([*drafts, OTHER]),
     }
+    return f"{world.ehr.base}/page?{urlencode(asked | more)}"
+
+
+def messaging(world: World) -> dict[str, Any]:
+    """What the EHR says with the token when it takes messages."""
+    return {"smart_web_messaging_handle": HANDLE, "smart_web_messaging_origin": world.ehr.base}
+
+
+def embedded(context: BrowserContext, world: World, told: dict[str, Any] | None = None, **more: str) -> Page:
+    """The EHR's page with the app in its frame."""
     page = context.new_page()
-    page.goto(f"{world.ehr.base}/page?{urlencode(asked | more)}")
+    page.goto(address(world, messaging(world) if told is None else told, **more))
     return page
 
 
@@ -88,6 +97,28 @@ def test_the_draft_of_the_ehr_is_replaced(context: BrowserContext, world: World)
     assert "extension" not in changed, "the rating of the old study is not one of the new"
     assert {message["messagingHandle"] for message in page.evaluate("window.heard")} == {HANDLE}
     assert world.ehr.problems == []
+    app.get_by_role("button", name=MRI).click()
+    expect(app.locator("#outcome")).to_have_text(f"{MRI} is drafted already.")
+    assert page.evaluate("window.scratchpad") == [changed, other]
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_in_a_window_of_its_own_it_is_for_everybody(
+    size: tuple[int, int], context: BrowserContext, world: World
+) -> None:
+    """Messages reach the window that opened it; axe-core finds nothing serious on the page with everything on it."""
+    (card,) = world.order_select()["cards"]
+    page = context.new_page()
+    with page.expect_popup() as opened:
+        page.goto(address(world, messaging(world) | {"appContext": card["uuid"]}, window="yes"))
+    app = opened.value
+    app.set_viewport_size({"width": size[0], "height": size[1]})
+    expect(app.get_by_role("heading", name="The card this was opened from")).to_be_visible()
+    expect(app.get_by_text("as the card offered")).to_be_visible()
+    is_sound(app)
+    app.get_by_role("button", name=MRI).click()
+    expect(app.locator("#outcome")).to_contain_text("is replaced by")
+    assert page.evaluate("window.scratchpad[0].code.text") == MRI
 
 
 def test_a_new_draft_is_created(context: BrowserContext, world: World) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import requests
 from sqlalchemy import func, select
 
+from cds_service.settings import Settings
 from cds_service.store.tables import card, consult, feedback
 from tests.deployment.conftest import LIMITED, SIGN, Deployment, ask, token
 from tests.instance import Instance
@@ -82,6 +83,20 @@ def test_a_token_too_long_is_refused_by_the_service_also_behind_the_proxy(deploy
     """The proxy has no answer of its own for it."""
     got = ask(deployment.proxy.base, DISCOVERY, bearer="x" * 20_000, verify=deployment.proxy.authority)
     assert (got.status_code, got.content) == (HTTPStatus.UNAUTHORIZED, b"")
+
+
+def test_what_is_too_large_is_said_by_the_service(deployment: Deployment) -> None:
+    """A body just over the limit passes the proxy and is refused as ever; the largest is read, and kept in memory."""
+    proxy = deployment.proxy
+    limit = Settings.model_fields["max_body_bytes"].default
+    call = deployment.call()
+    for size, slug in ((limit + 1, "body-too-large"), (limit, None)):
+        body = call + b" " * (size - len(call))
+        got = ask(proxy.base, SIGN, bearer=token(SIGN), body=body, verify=proxy.authority)
+        assert got.status_code == (HTTPStatus.REQUEST_ENTITY_TOO_LARGE if slug else HTTPStatus.OK)
+        if slug:
+            assert got.json()["issue"][0]["details"]["coding"][0]["code"] == slug
+    assert "temporary file" not in proxy.errors.read_text("utf-8")
 
 
 @dataclass

@@ -13,7 +13,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -36,27 +37,25 @@ def blocks(page: str) -> list[str]:
     return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
 
 
-def commands(block: str) -> list[str]:
-    """The commands of a block, without comments. One may go over several lines, by a backslash or inside quotes."""
+@cache
+def commands(block: str) -> tuple[str, ...]:
+    """The commands of a block, without comments. One may go over several lines: by a backslash, quotes, or a loop."""
     found, begun = list[str](), ""
     for line in block.splitlines():
         begun += line
-        if line.endswith("\\") or not _closed(begun):
+        if line.endswith("\\") or not _is_whole(begun):
             begun += "\n"
             continue
         if shlex.split(begun, comments=True):
             found.append(begun)
         begun = ""
     assert not begun, f"a command has no end: {begun}"
-    return found
+    return tuple(found)
 
 
-def _closed(command: str) -> bool:
-    try:
-        shlex.split(command, comments=True)
-    except ValueError:
-        return False
-    return True
+def _is_whole(command: str) -> bool:
+    """Whether the shell would not ask for another line."""
+    return subprocess.run(["bash", "-n", "-c", command], capture_output=True, check=False).returncode == 0
 
 
 def plain(command: str) -> str:
@@ -71,9 +70,14 @@ def is_server(command: str) -> bool:
 
 @dataclass(frozen=True)
 class Checkout:
-    """A folder like a checkout after ``make``: the Makefile, and a ``.venv`` that leads to this environment."""
+    """A folder like a checkout after ``make``: the Makefile, and a ``.venv`` that leads to this environment.
+
+    Attributes:
+        followed: pages whose commands were typed in it.
+    """
 
     folder: Path
+    followed: set[str] = field(default_factory=set)
 
     @classmethod
     def made(cls, folder: Path) -> Checkout:

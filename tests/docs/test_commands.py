@@ -11,7 +11,7 @@ import pytest
 
 from tests.architecture.test_readme import commands as commands_of_ours
 from tests.docs.following import PAGES, ROOT, Checkout, at, blocks, commands, is_server, plain
-from tests.requirement import need_curl
+from tests.requirement import need
 from tests.signing import key_server, public_jwk
 
 FOLLOWED: Final = {
@@ -27,15 +27,25 @@ ELSEWHERE: Final = {
     ".venv/bin/pnet-cds check": "tests/cli/test_cli.py::test_check_proves_the_tables",
     "pnet-cds selftest https://cds.example.org --json": "tests/selftest/test_command.py::test_junit",
     "pnet-cds selftest https://cds.example.org --junit selftest.xml": "tests/selftest/test_command.py::test_junit",
+    "kill -HUP PID": "tests/web/test_stopping.py::test_a_reload_brings_the_site_file_and_loses_no_call",
     ".venv/bin/pnet-cds check --json": "tests/cli/test_cli.py::test_check_shows_what_does_not_hold",
 }
 """Commands that run the tests, measure or take long, and the test that shows what they do."""
 
 NOT_HERE: Final = {
-    "docker run --rm -p 8090:8080 hapiproject/hapi:latest": "needs Docker; tests/fhir/test_hapi.py runs HAPI",
     "python -m pip install pnet-cds[postgres]": "needs a package index; the tests have the extra installed",
+    "cp …/fullchain.pem tls/tls.crt && cp …/privkey.pem tls/tls.key": "stands for a site's own certificate",
 }
-"""Commands that need what a machine without a network does not have."""
+"""Commands that need what the reader has and the tests have not."""
+
+PROGRAMS_NOT_HERE: Final = {
+    "docker": "needs Docker; tests/deployment runs what is in the image, with nginx, PostgreSQL and Redis",
+    "kubectl": "needs a cluster; tests/deployment/test_manifests.py holds the manifests against their schemas",
+}
+"""Programs that none of the tests has."""
+
+GOES_ON_FROM: Final = {"docs/smart-app.md": "docs/security.md"}
+"""Pages that need what another page did: a registered client."""
 
 POSTGRES: Final = "postgresql://user:password@host/database?sslmode=verify-full"
 KEYS: Final = "https://ehr.example.org/cds/jwks.json"
@@ -70,31 +80,52 @@ def addresses(request: pytest.FixtureRequest) -> Iterator[Addresses]:
 @each_page
 def test_every_command_of_the_page_works(page: str, checkout: Checkout, demo: str, addresses: Addresses) -> None:
     """From above to below in one folder, with the demo running: every block ends with exit status 0."""
+    follow(GOES_ON_FROM.get(page, page), checkout, demo, addresses)
+    follow(page, checkout, demo, addresses)
+
+
+def follow(page: str, checkout: Checkout, demo: str, addresses: Addresses) -> None:
+    """Type the commands of a page, unless that was done before."""
+    if page in checkout.followed:
+        return
+    checkout.followed.add(page)
     for block in blocks(page):
-        typed = commands(block)
-        for command in typed:
+        typed: list[str] = []
+        for command in commands(block):
             if is_server(command) and plain(command) != START:
+                type_in(typed, checkout, addresses)
+                typed = []
                 with checkout.running(command):
                     pass
-        script = "\n".join(at(command, demo) for command in typed if is_run_here(page, command))
-        for written, here in addresses.items():
-            if written in script:
-                script = script.replace(written, here())
-        if "curl" in script:
-            need_curl()
-        assert "Traceback" not in checkout.run(script)
+            elif is_run_here(page, command):
+                typed.append(at(command, demo))
+        type_in(typed, checkout, addresses)
+
+
+def type_in(typed: list[str], checkout: Checkout, addresses: Addresses) -> None:
+    """Run commands, with what stands behind the addresses of the pages here."""
+    script = "\n".join(typed)
+    for written, here in addresses.items():
+        if written in script:
+            script = script.replace(written, here())
+    for program in ("curl", "openssl"):
+        if program in script:
+            need(program)
+    assert "Traceback" not in checkout.run(script)
 
 
 def is_run_here(page: str, command: str) -> bool:
     """Whether a command comes back, and no list says that it is run somewhere else."""
-    return not is_server(command) and page not in FOLLOWED and plain(command) not in {*ELSEWHERE, *NOT_HERE}
+    listed = plain(command) in {*ELSEWHERE, *NOT_HERE} or not PROGRAMS_NOT_HERE.keys().isdisjoint(command.split())
+    return not is_server(command) and page not in FOLLOWED and not listed
 
 
 def test_the_lists_hold_nothing_else() -> None:
     """Each command listed is on a page, and each test that is said to show one is there."""
     typed = {plain(command) for page in PAGES for block in blocks(page) for command in commands(block)}
     assert {*ELSEWHERE, *NOT_HERE} <= typed
-    assert set(FOLLOWED) <= set(PAGES)
+    assert set(PROGRAMS_NOT_HERE) <= {word for command in typed for word in command.split()}
+    assert {*FOLLOWED, *GOES_ON_FROM, *GOES_ON_FROM.values()} <= set(PAGES)
     for test in (*FOLLOWED.values(), *ELSEWHERE.values()):
         path, _, name = test.partition("::")
         assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), test
@@ -126,7 +157,7 @@ def test_commands_in_sentences_exist(page: str) -> None:
 
 def test_the_first_answer_is_the_one_shown(checkout: Checkout, demo: str) -> None:
     """README.md: the call and the card are those of the demo, shortened."""
-    need_curl()
+    need("curl")
     (posted,) = (at(block, demo) for block in blocks("README.md") if "curl" in block)
     fetched = posted.partition("\\\n")[0]
     call, answer = (json.loads(checkout.run(command)) for command in (fetched, posted))

@@ -81,3 +81,13 @@ def test_the_clinical_page_is_current() -> None:
     """It is what docs/clinical_content.py would write now."""
     written = clinical_content.PAGE.read_text(encoding="utf-8")
     assert written == clinical_content.page(), "run PYTHONPATH=. python docs/clinical_content.py"
+
+
+def test_the_architecture_names_every_room() -> None:
+    """Each package of the tree is in the table, and none that is not there."""
+    table = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("|---|")[2].partition("\n\n")[0]
+    told = {
+        room for first in re.findall(r"^\| (.+?) \|", table, re.MULTILINE) for room in re.findall(r"`(\w+)`", first)
+    }
+    folders = {path.parent.name for path in (DOCS.parent / "cds_service").glob("*/__init__.py")}
+    assert told == folders | {"fhir_profiles", "hooks"}

@@ -252,6 +252,14 @@ def test_a_stop_without_database_leaves_it_to_the_next_start(
     assert waiting_in(folder).spooled == 0
 
 
+def test_a_spool_that_cannot_be_written_stops_the_start(make: Any, folder: Path) -> None:
+    """Where no file can be made the service does not start, and says which setting helps."""
+    folder.write_text("in the way", encoding="utf-8")
+    with pytest.raises(StoreError, match="PNET_CDS_SPOOL_DIR"):
+        make().prepare()
+    folder.unlink()
+
+
 # --- other processes --------------------------------------------------------------------------------------------------
 
 
@@ -296,7 +304,7 @@ def test_what_was_delivered_before_the_kill_is_stored_once(make: Any, store: Sql
     """A process killed between commit and clearing leaves records that are in the database: they stay as they are."""
     for number in range(7):
         store.record(numbered(number))
-    make().adopt()
+    make().prepare()
     assert len(kept(engine)) == 10
     with engine.connect() as connection:
         assert connection.execute(select(func.count()).select_from(card)).scalar_one() == 10
@@ -310,7 +318,7 @@ def test_damage_keeps_nothing_else_waiting(make: Any, engine: Engine, folder: Pa
     lines[4] = lines[4].replace(b"order-sign", b"order-sigh", 1)
     torn = line_of(Entry(consult=numbered("torn")))[:100]
     path.write_bytes(b"".join(lines) + b"\0" * 64 + b"\n" + torn)
-    make().adopt()
+    make().prepare()
     assert kept(engine) == [f"consult-{number}" for number in range(10) if number != 4]
     (aside,) = folder.glob("*.aside")
     assert aside.read_bytes().splitlines() == [lines[4].rstrip(b"\n"), b"\0" * 64, torn]

@@ -40,8 +40,9 @@ def instance(tmp_path: Path) -> Iterator[Instance]:
 class Callers:
     """Some who call again and again, each call on a connection of its own, until nobody lets them in."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, pause: float = 0) -> None:
         self.port = port
+        self.pause = pause
         self.seen: Counter[str] = Counter()
         self.stop = threading.Event()
         self.threads = [threading.Thread(target=self._call) for _ in range(_CALLERS)]
@@ -71,6 +72,7 @@ class Callers:
                 self.seen[type(error).__name__] += 1
             finally:
                 connection.close()
+            time.sleep(self.pause)
 
 
 def begun(port: int) -> socket.socket:
@@ -82,7 +84,7 @@ def begun(port: int) -> socket.socket:
 
 def test_a_server_that_stops_answers_everybody_it_has_let_in(instance: Instance) -> None:
     """While calls come in all the time, and one is slow to send its body: answered, or refused before it was sent."""
-    with closing(begun(instance.port)) as slow, Callers(instance.port) as callers:
+    with closing(begun(instance.port)) as slow, Callers(instance.port, pause=0.1) as callers:
         time.sleep(0.5)
         instance.signal(signal.SIGTERM)
         time.sleep(1)

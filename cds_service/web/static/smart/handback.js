@@ -47,6 +47,12 @@ async function listDrafts() {
   }));
 }
 
+/** Whether a draft is for this study already: the same text, or a code in common. */
+function isFor(draft, order) {
+  const codes = (one) => (one.code?.coding ?? []).map(({ system, code }) => `${system}|${code}`);
+  return draft.code?.text === order.code.text || codes(draft).some((code) => codes(order).includes(code));
+}
+
 function instead(order, draft) {
   const carried = CARRIED.filter((name) => name in draft).map((name) => [name, draft[name]]);
   return { ...order, ...Object.fromEntries(carried), id: draft.id };
@@ -55,6 +61,7 @@ function instead(order, draft) {
 /** One message per order; the first takes the place of the chosen draft. */
 async function hand(orders) {
   const draft = drafted.get(document.getElementById("replaced").value);
+  if (draft && isFor(draft, orders[0])) return `${named(draft)} is drafted already.`;
   for (const [place, order] of orders.entries()) {
     const replaces = draft && place === 0;
     const { status, outcome } = await ask(
