@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-KINDS: Final = 1024
-"""Kinds of patients with their orders: what is said of each, and what would change it."""
+KINDS: Final = 512
+"""Kinds of patients with their orders: what is said of each, and what would change it; some 15 kB for each."""
+
+TRIALS: Final = 64
+"""Kinds of patients for which what is tried is at hand, for another patient with other dates; some 40 kB for each."""
 
 SITUATIONS: Final = 1024
 """Situations that each table remembers."""

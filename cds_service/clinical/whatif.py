@@ -21,7 +21,7 @@ from cds_service.clinical.assess import answer_with, with_fact
 from cds_service.clinical.conditions import evaluate
 from cds_service.clinical.kinds import alike
 from cds_service.clinical.outcomes import differences, level
-from cds_service.clinical.remembering import KINDS
+from cds_service.clinical.remembering import KINDS, TRIALS
 from cds_service.clinical.situation import DEFAULTED, with_defaults, with_written_defaults
 from cds_service.clinical.views import views_of
 from cds_service.domain.alter import altered
@@ -59,7 +59,7 @@ def would_change(facts: Facts, now: Assessment, knowledge: Knowledge) -> WhatIf:
     assumed = tuple(name for name in DEFAULTED if getattr(facts, name) is None and known[name] is not None)
     case = _Case(Same(told), assumed, now.missing, Same(knowledge), MOST_EVALUATIONS)
     dates = tuple(getattr(facts, name) for name in readings.DATES)
-    return _remembered(case, dates if _trials(case).hang_on_dates else ())
+    return _remembered(case, dates if _hangs_on_dates(case) else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,11 @@ def _remembered(case: _Case, dates: Dates) -> WhatIf:
 
 
 @lru_cache(maxsize=KINDS)
+def _hangs_on_dates(case: _Case) -> bool:
+    return _trials(case).hang_on_dates
+
+
+@lru_cache(maxsize=TRIALS)
 def _trials(case: _Case) -> _Trials:
     return _Trials(case)
 
@@ -218,3 +223,4 @@ def forget() -> None:
     """Throw away all lists that are remembered; for measurements."""
     _remembered.cache_clear()
     _trials.cache_clear()
+    _hangs_on_dates.cache_clear()

@@ -125,7 +125,9 @@ NUMBERS: Final = {
     (100, "markers.py"): "percent",
     (32, "axes.py"): "sets of axes held in memory",
     (32, "remembering.py"): "knowledges whose tables are held in memory",
-    (1024, "remembering.py"): "kinds of patients and situations that are remembered, a bound on memory",
+    (512, "remembering.py"): "kinds of patients that are remembered, a bound on memory",
+    (64, "remembering.py"): "kinds of patients whose trials are remembered, a bound on memory",
+    (1024, "remembering.py"): "situations that each table remembers, a bound on memory",
     (64, "whatif.py"): "most values tried in one call, a bound on work",
     (24, "contradictions.py"): "most alternatives looked at in one call, a bound on work",
 }

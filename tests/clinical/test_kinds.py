@@ -10,15 +10,18 @@ from typing import Any, ClassVar, Self
 
 import pytest
 
-from cds_service.clinical import tables
+from cds_service.clinical import assess as assess_module
+from cds_service.clinical import tables, whatif
 from cds_service.clinical.assess import answer_with, assess, assess_plainly, of_kind, with_fact
 from cds_service.clinical.followup import measured
 from cds_service.clinical.kinds import AS_THEY_ARE, Bands, alike, alike_orders, bands_of
 from cds_service.clinical.markers import eligibility, markers
+from cds_service.clinical.readings import DATES
 from cds_service.clinical.situation import with_defaults
+from cds_service.clinical.whatif import would_change
 from cds_service.domain.alter import altered
 from cds_service.domain.facts import FACTS, Facts, Kind
-from cds_service.domain.findings import Order
+from cds_service.domain.findings import Order, WhatIf
 from cds_service.interchange import read_facts
 from tests.cases_loader import clinical_cases
 from tests.clinical.patients import KNOWLEDGE, OUTSIDE, PATIENTS
@@ -179,3 +182,22 @@ def test_a_trial_on_who_stands_for_the_patient_is_one_on_the_patient() -> None:
                 assert [(o.rating, o.suggestion, o.safety) for o in told.orders] == [
                     (o.rating, o.suggestion, o.safety) for o in plain.orders
                 ]
+
+
+def test_what_would_change_is_the_same_for_whoever_of_a_kind_is_asked_about_first() -> None:
+    """Patients of a kind with other numbers and dates: each list is that worked out for the patient alone."""
+    drawn = random.Random(24)
+    asked = []
+    for facts, orders in list(charts())[::4]:
+        asked += [(each, orders) for each in (facts, filled(facts, drawn), filled(facts, drawn))]
+        close = {name: getattr(facts, name) for name in DATES if getattr(facts, name) is not None}
+        asked += [(altered(facts, {name: date + 0.01 for name, date in close.items()}), orders)]
+
+    def listed(facts: Facts, orders: tuple[Order, ...]) -> WhatIf:
+        return would_change(facts, assess(facts, orders, KNOWLEDGE), KNOWLEDGE)
+
+    remembered = [listed(facts, orders) for facts, orders in asked]
+    for (facts, orders), found in zip(asked, remembered, strict=True):
+        whatif.forget()
+        assess_module.forget()
+        assert listed(facts, orders) == found
