@@ -20,6 +20,7 @@ import msgspec
 from benchmarks.charts import SIZES, STORY, Call, calls
 from cds_service import pipeline
 from cds_service.clinical import assess, tables, whatif
+from cds_service.fhir.prefetch import Received
 from cds_service.knowledge import load_knowledge
 from cds_service.pipeline import Parts, answer
 from cds_service.service import HookService
@@ -116,6 +117,8 @@ def _stages(size: int, today: date, store: SpooledStore, patients: int, *, forge
     with ExitStack() as patched:
         for name, stage in PIPELINE.items():
             patched.enter_context(patch.object(pipeline, name, clock.timed(getattr(pipeline, name), stage)))
+        later = clock.timed(Received.read_later, PIPELINE["receive"])
+        patched.enter_context(patch.object(Received, "read_later", later))
         settled = time.process_time()
         for call in posted[_WARM_UP:]:
             if forget:
