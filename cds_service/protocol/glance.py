@@ -8,11 +8,15 @@ is read without: they accept what EHRs usually send, and nothing is refused for 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache, cached_property
 from typing import Any, Final, Literal
 
 import msgspec
 
+from cds_service.errors import NotJson
+
+TOO_DEEP: Final = "The body is nested too deeply to be a CDS Hooks request."
 _NOTHING: Final = msgspec.Raw()
 _NULL: Final = msgspec.Raw(b"null")
 
@@ -131,8 +135,19 @@ class Prefetch(Mapping[str, msgspec.Raw]):
 
     @cached_property
     def _whole(self) -> Mapping[str, msgspec.Raw]:
-        return _WHOLE.decode(self._body).prefetch
+        with _within_reason():
+            return _WHOLE.decode(self._body).prefetch
 
     @cached_property
     def _resources(self) -> Mapping[str, list[msgspec.Raw]]:
-        return self._types.split(self._body)
+        with _within_reason():
+            return self._types.split(self._body)
+
+
+@contextmanager
+def _within_reason() -> Iterator[None]:
+    """What was just not too deep for the first pass may be so for the second, which begins further down the stack."""
+    try:
+        yield
+    except RecursionError:
+        raise NotJson(TOO_DEEP) from None

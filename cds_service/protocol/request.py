@@ -20,7 +20,7 @@ from cds_service.protocol.authorization import FhirAccess, read_access
 from cds_service.protocol.configuration import read_configuration
 from cds_service.protocol.contexts import CONTEXTS
 from cds_service.protocol.deviations import OLDER_NAMES, deviations, of_extension
-from cds_service.protocol.glance import Glances, Prefetch
+from cds_service.protocol.glance import TOO_DEEP, Glances, Prefetch
 from cds_service.protocol.surrogates import MENDED, UNREADABLE, decode
 from cds_service.protocol.written import drafts_as_written
 
@@ -158,7 +158,7 @@ def _decode(
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise NotJson(_NOT_JSON) from None
     except RecursionError:
-        raise NotJson("The body is nested too deeply to be a CDS Hooks request.") from None
+        raise NotJson(TOO_DEEP) from None
     written = drafts_as_written(envelope.context)
     if whole is not body:
         written = {reference: raw for reference, raw in written.items() if MENDED not in bytes(raw)}
