@@ -19,6 +19,8 @@ _COLLECT_AFTER = (100_000, 20, 100)
 of them in a cycle, and each look costs that call milliseconds."""
 _LONGEST_HEADER_BYTES = 32 * 1024
 """Longer than any token that is accepted, so that one that is too long gets the answer every refused token gets."""
+_LONGEST_LINE_BYTES = 8190
+"""The way back of a SMART launch holds a code, and some authorization servers put a whole signed document into it."""
 
 
 class Server(BaseApplication):
@@ -40,6 +42,7 @@ class Server(BaseApplication):
             "timeout": _TIMEOUT_SECONDS,
             "loglevel": "warning",
             "limit_request_field_size": _LONGEST_HEADER_BYTES,
+            "limit_request_line": _LONGEST_LINE_BYTES,
         }
         if self._counts_in is not None:
             options["child_exit"] = partial(_forget, self._counts_in)
