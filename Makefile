@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 FUZZ_STAMP := $(VENV)/.installed-fuzz
+DEPLOY_STAMP := $(VENV)/.installed-deploy
 
-.PHONY: run test check lint types cases docs fuzz bench snapshots build clean
+.PHONY: run test check lint types cases docs fuzz bench soak snapshots constraints build clean
 
 run: $(STAMP)
 	$(BIN)/pnet-cds serve --demo
@@ -47,9 +48,19 @@ BENCH ?=
 bench: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks $(BENCH)
 
+# Ten minutes of constant load: no error, no lost record, flat memory.
+soak: $(DEV_STAMP)
+	$(BIN)/python -m benchmarks.soak
+
 # What HAPI's validator (Java, Maven) makes of the differentials of the profiles; after every change of one.
 snapshots: $(DEV_STAMP)
 	$(BIN)/python -m tests.validators.snapshots
+
+# The versions that go into the image: the newest ones that fit, to be tested before they are kept.
+constraints:
+	rm -rf build/constraints && $(PYTHON) -m venv build/constraints
+	build/constraints/bin/pip install --quiet --disable-pip-version-check '.[postgres,redis]'
+	build/constraints/bin/pip freeze --exclude pnet-cds > deploy/constraints.txt
 
 build: $(DEV_STAMP)
 	$(BIN)/python -m build
@@ -68,6 +79,11 @@ $(DEV_STAMP): $(VENV)/bin/python setup.cfg pyproject.toml
 
 $(FUZZ_STAMP): $(DEV_STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	touch $@
+
+# Checkers of the image and the manifests; they need no container engine.
+$(DEPLOY_STAMP): $(DEV_STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[deploy]'
 	touch $@
 
 clean:

@@ -17,7 +17,7 @@ from typing import Final
 from benchmarks.charts import Call
 
 _NANOSECONDS: Final = 1_000_000
-_START_SECONDS: Final = 30
+_START_SECONDS: Final = 120
 _HEADERS: Final = {"Content-Type": "application/json"}
 
 
@@ -64,6 +64,11 @@ class Target:
         """CPU milliseconds that the threads of all worker processes have used."""
         return sum(_cpu(pid) for pid in _children(self.master))
 
+    def memory(self) -> int:
+        """KiB that all worker processes have in memory."""
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in _children(self.master))
+        return pages * os.sysconf("SC_PAGE_SIZE") // 1024
+
 
 def measure(targets: Sequence[Target], calls: Sequence[Call], rounds: int) -> dict[str, Sample]:
     """Send the calls to each target in turns, so that whatever else the machine does meets all of them alike."""
@@ -96,9 +101,9 @@ def _cpu(pid: int) -> float:
 
 
 @contextmanager
-def serving(name: str, port: int, folder: Path) -> Iterator[Target]:
+def serving(name: str, port: int, folder: Path, options: Sequence[str] = ()) -> Iterator[Target]:
     """A server of :mod:`benchmarks.serving` for as long as it is needed."""
-    command = [sys.executable, "-m", "benchmarks.serving", name, str(port)]
+    command = [sys.executable, "-m", "benchmarks.serving", name, str(port), *options]
     root = Path(__file__).parents[1]
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own module

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from flask import Flask
@@ -29,7 +29,9 @@ from cds_service.store.base import ShownCard, Store
 from cds_service.store.clients import ClientStore, open_clients
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate
+from cds_service.store.outage import RememberingClients
 from cds_service.store.pseudonym import patient_pseudonym
+from cds_service.store.spooled import SpooledStore
 from cds_service.store.sql import SqlStore
 from cds_service.web import (
     access,
@@ -53,6 +55,9 @@ from cds_service.web import services as cds_services
 from fhir_profiles.synthetic import moved_to, resources, synthetic_patients
 from fhir_profiles.terminology import Terminology, load_terminology
 from hooks import SERVICES
+
+if TYPE_CHECKING:
+    from cds_service.tracing import Traces
 
 
 def create_app(
@@ -79,7 +84,7 @@ def create_app(
     terminology = terminology or load_terminology()
     knowledge = knowledge or knowledge_for(settings.site_file, terminology)
     store = store or open_store(settings)
-    metrics = Metrics(services, knowledge, counts_in) if settings.serves_metrics else None
+    metrics = Metrics(services, knowledge, counts_in, store.waiting) if settings.serves_metrics else None
     shared = Parts(
         knowledge,
         terminology,
@@ -95,7 +100,7 @@ def create_app(
     parts_for = _parts_by_client(shared)
     key = hash_key(settings, store)
     pseudonym = partial(patient_pseudonym, key)
-    clients = None if settings.demo else clients or open_clients(settings.database_url)
+    clients = None if settings.demo else clients or _open_clients(settings)
 
     def now() -> datetime:
         return datetime.now(UTC)
@@ -105,8 +110,10 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     edge.register(app, settings)
     problems.register(app)
+    traces = _traces(settings)
+    if metrics or traces:
+        measuring.register(app, metrics, traces)
     if metrics:
-        measuring.register(app, metrics)
         app.register_blueprint(measuring.blueprint(metrics))
     _admit(app, settings, clients, fetch)
     callers = partial(callers_of, clients)
@@ -115,21 +122,42 @@ def create_app(
     app.register_blueprint(cds_services.blueprint(services, parts_for, store, now, pseudonym))
     app.register_blueprint(feedback.blueprint(services, store, now, comments=settings.store_comments))
     page = order_entry.page(knowledge, settings.public_base) if settings.demo else None
-    app.register_blueprint(ops.blueprint(knowledge, store, page))
+    app.register_blueprint(ops.blueprint(knowledge, store, page, without_store=settings.goes_on_without_store))
     app.register_blueprint(guideline.blueprint(knowledge, today, settings.public_base))
     app.register_blueprint(artefacts.blueprint(parts_for, shared, charts_of(store, today, demo=settings.demo)))
     app.register_blueprint(smart.blueprint(callers, parts_for, store, pseudonym, key, settings.public_base))
     app.register_blueprint(docs.blueprint(services, shared, demo=settings.demo, metrics=settings.serves_metrics))
     if settings.demo:
         app.register_blueprint(demo.blueprint(services, store, today))
-        app.register_blueprint(order_entry.blueprint(knowledge, terminology))
+        app.register_blueprint(order_entry.blueprint(shared))
         app.register_blueprint(story.blueprint(shared, store))
         app.register_blueprint(demo_ehr.blueprint(store, today, key, settings.public_base))
-        app.register_blueprint(feedback_page.blueprint(partial(shown_cards, settings), shared))
+        app.register_blueprint(feedback_page.blueprint(partial(_shown_now, settings, store), shared))
     store.release()
     if clients:
         clients.release()
     return app
+
+
+def _traces(settings: Settings) -> Traces | None:
+    """Traces, if they are wanted.
+
+    Raises:
+        SettingsError: the extra is not installed.
+    """
+    if settings.tracing == "off":
+        return None
+    try:
+        from cds_service.tracing import tracing  # noqa: PLC0415 - needs an extra
+    except ImportError:
+        raise SettingsError("PNET_CDS_TRACING: traces need the extra pnet-cds[otel], which is not installed") from None
+    return tracing()
+
+
+def _open_clients(settings: Settings) -> ClientStore:
+    """The registered clients; where the service goes on without its database, they are remembered."""
+    clients = open_clients(settings.database_url)
+    return RememberingClients(clients, settings.spool_folder / "tokens") if settings.goes_on_without_store else clients
 
 
 def callers_of(clients: ClientStore | None) -> tuple[Caller, ...]:
@@ -197,6 +225,11 @@ def charts_of(store: Store, today: Callable[[], date], *, demo: bool) -> artefac
     return chart
 
 
+def _shown_now(settings: Settings, store: Store) -> tuple[ShownCard, ...]:
+    store.settle()
+    return shown_cards(settings)
+
+
 def shown_cards(settings: Settings) -> tuple[ShownCard, ...]:
     """Every card in the configured store; its connection is closed again, so that no forked process shares it."""
     engine = open_engine(settings.database_url)
@@ -236,7 +269,10 @@ def open_store(settings: Settings) -> Store:
     """The configured store, brought to the current schema; in demo mode it holds the synthetic patients."""
     engine = open_engine(settings.database_url)
     migrate(engine)
-    store = SqlStore(engine)
+    store = SpooledStore(
+        SqlStore(engine), settings.spool_folder, settings.spool_bytes, strict=settings.store_mode == "strict"
+    )
+    store.prepare()
     if settings.demo:
         store.load_synthetic(synthetic_patients())
     return store

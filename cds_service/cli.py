@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import date
+from functools import partial
 from typing import Any
 
 import click
@@ -55,9 +56,10 @@ def serve(demo: bool | None, host: str | None, port: int | None) -> None:
     configure_logging(settings.log_level)
     _refuse_open_network(settings)
     with shared_counts() if settings.serves_metrics else nullcontext() as counts_in:
-        app = create_app(settings, counts_in=counts_in)
+        server = Server(partial(create_app, settings, counts_in=counts_in), settings, counts_in)
+        server.wsgi()
         _banner(settings)
-        Server(app, settings, counts_in).run()
+        server.run()
 
 
 def _refuse_open_network(settings: Settings) -> None:

@@ -54,6 +54,10 @@ class StoreError(PnetCdsError):
     slug = "store-unavailable"
 
 
+class RecordRefused(StoreError):
+    """The store is there, but does not take this record: a value is too long, or one is missing."""
+
+
 class ClientInvalid(PnetCdsError):
     """The registration of a client, or a file with its keys, cannot be used (command line)."""
 
@@ -158,6 +162,12 @@ class UnsupportedFhirVersion(RequestError):
     """Resources of the call are plainly of another FHIR version than R4."""
 
     slug = "fhir-version-unsupported"
+
+
+class FhirServerRefused(RequestError):
+    """The FHIR server that is named may not be read by this service."""
+
+    slug = "fhir-server-not-allowed"
 
 
 class PrefetchMissing(RequestError):

@@ -53,7 +53,7 @@ def print_assessment(console: Console, consulted: Consulted, today: date) -> Non
         console.print(_stages(assessment))
     for order in assessment.orders:
         console.print(_order(order, assessment, knowledge))
-    console.print(_what_if(consulted.what_if(), knowledge))
+    console.print(_what_if(consulted.what_if(), assessment, knowledge))
     for table in _rules(assessment, knowledge):
         console.print(table)
     console.print(_nearly(assessment, knowledge))
@@ -150,11 +150,12 @@ def _stages(assessment: Assessment) -> Table:
     return table
 
 
-def _what_if(what_if: WhatIf, knowledge: Knowledge) -> Table:
+def _what_if(what_if: WhatIf, assessment: Assessment, knowledge: Knowledge) -> Table:
     table = _table("What would change this answer", "if this were known", "to be", "then")
     for entry in what_if.entries:
         told = [
-            (f"order {change.order}: " if change.order else "") + whatif_words.change(change, knowledge)
+            (f"order {assessment.order_id(change.order)}: " if change.order else "")
+            + whatif_words.change(change, knowledge)
             for change in entry.changes
         ]
         values = whatif_words.values(entry.fact, entry.values)

@@ -6,8 +6,8 @@ The shape is published as ``cds_service/protocol/schemas/assessment.schema.json`
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from cds_service.domain.facts import FACTS, Facts, FactSpec, Kind, TumourGrowth
 from cds_service.domain.findings import (
@@ -113,11 +113,35 @@ def read_orders(given: Any, facts: Facts, knowledge: Knowledge) -> tuple[Order, 
     )
 
 
+class LongMembers(NamedTuple):
+    """The members of the assessment object that make up most of it."""
+
+    would_change: Any
+    unexamined: Any
+    facts: Any
+    rules: Any
+    knowledge: Any
+
+
 def assessment_object(
     assessment: Assessment, chart: PatientFacts, knowledge: Knowledge, what_if: WhatIf
 ) -> dict[str, Any]:
     """The assessment as JSON. Absent knowledge is ``null`` or an empty list here; nothing is guessed."""
-    facts = assessment.facts
+    long = LongMembers(
+        [would_change_object(entry, assessment.order_id) for entry in what_if.entries],
+        list(what_if.unexamined),
+        {
+            name: {"value": plain(value)} | _evidence(chart.evidence.get(name, ()))
+            for name, value in known(assessment.facts)
+        },
+        [rule_object(rule, assessment.applied.get(rule, ()), knowledge) for rule in assessment.rules],
+        knowledge_object(knowledge),
+    )
+    return object_of(assessment, chart, long)
+
+
+def object_of(assessment: Assessment, chart: PatientFacts, long: LongMembers) -> dict[str, Any]:
+    """The assessment object, put together."""
     return {
         "scenario": assessment.scenario,
         "scenario_rule": assessment.scenario_rule,
@@ -147,8 +171,8 @@ def assessment_object(
         },
         "markers": dict(assessment.markers),
         "eligibility": dict(assessment.eligibility),
-        "would_change": [_would_change(entry) for entry in what_if.entries],
-        "would_change_unexamined": list(what_if.unexamined),
+        "would_change": long.would_change,
+        "would_change_unexamined": long.unexamined,
         "conflicts": [_conflict(conflict) for conflict in assessment.conflicts],
         "unusable": [
             {"source": skipped.source, "reason": skipped.reason} | ({"fact": skipped.fact} if skipped.fact else {})
@@ -156,14 +180,20 @@ def assessment_object(
         ],
         "unavailable": list(chart.unavailable),
         "unavailable_reasons": {key: str(chart.lacks[key]) for key in chart.unavailable if key in chart.lacks},
-        "facts": {
-            name: {"value": plain(value)} | _evidence(chart.evidence.get(name, ()))
-            for name in FACTS
-            if (value := getattr(facts, name)) is not None
-        },
-        "rules": [_rule(rule, assessment, knowledge) for rule in assessment.rules],
-        "knowledge": {"version": knowledge.version, "hash": knowledge.hash} | _site(knowledge),
+        "facts": long.facts,
+        "rules": long.rules,
+        "knowledge": long.knowledge,
     }
+
+
+def known(facts: Facts) -> Iterator[tuple[str, Any]]:
+    """The facts that are known, in the order of the record."""
+    return ((name, value) for name, value in vars(facts).items() if value is not None)
+
+
+def knowledge_object(knowledge: Knowledge) -> dict[str, Any]:
+    """Which rows the assessment was made with, as JSON."""
+    return {"version": knowledge.version, "hash": knowledge.hash} | _site(knowledge)
 
 
 def _site(knowledge: Knowledge) -> dict[str, Any]:
@@ -256,9 +286,9 @@ def _conflict(conflict: Conflict) -> dict[str, Any]:
     }
 
 
-def _rule(rule: str, assessment: Assessment, knowledge: Knowledge) -> dict[str, Any]:
+def rule_object(rule: str, applied: Iterable[str], knowledge: Knowledge) -> dict[str, Any]:
     """A rule that fired, the rows of it that applied when they have ids of their own, and what they cite."""
-    rows = [knowledge.rows[row] for row in assessment.applied.get(rule, ())]
+    rows = [knowledge.rows[row] for row in applied]
     if not rows:
         only = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
         rows = [only] if only else []
@@ -267,13 +297,14 @@ def _rule(rule: str, assessment: Assessment, knowledge: Knowledge) -> dict[str, 
     return {"id": rule} | ({"rows": own} if own else {}) | {"cite": cited}
 
 
-def _would_change(entry: WouldChange) -> dict[str, Any]:
+def would_change_object(entry: WouldChange, order_id: Callable[[str], str]) -> dict[str, Any]:
+    """What a fact would change, as JSON; orders, which changes number, under their ids."""
     return {
         "fact": entry.fact,
         "values": [_limits(value) if isinstance(value, Range) else plain(value) for value in entry.values],
         "example": plain(entry.example),
         "level": entry.level,
-        "changes": [_change(change) for change in entry.changes],
+        "changes": [_change(change, order_id) for change in entry.changes],
     }
 
 
@@ -282,6 +313,6 @@ def _limits(limits: Range) -> dict[str, Any]:
     return {name: plain(limit) for name, limit in named if limit is not None}
 
 
-def _change(change: Change) -> dict[str, Any]:
-    shown = {"what": change.what, "order": change.order, "about": change.about}
+def _change(change: Change, order_id: Callable[[str], str]) -> dict[str, Any]:
+    shown = {"what": change.what, "order": order_id(change.order), "about": change.about}
     return {name: value for name, value in shown.items() if value} | {"from": change.before, "to": change.after}

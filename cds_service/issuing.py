@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cds_service.clients import PamaPlacement
 from cds_service.domain.findings import Assessment, WhatIf
-from cds_service.interchange import assessment_object
+from cds_service.encoding import written_assessment
 from cds_service.protocol.request import HookRequest
 from cds_service.protocol.response import Action, Card, Link, action_object, card_object
 from cds_service.service import Consultation
@@ -16,11 +16,13 @@ from cds_service.service import Consultation
 ASSESSMENT: Final = "org.pnet-cds.assessment"
 """Member of the response's extension that holds the assessment object."""
 
+NOT_ASSESSED: Final = "not-assessed"
+"""In place of a scenario where there was nothing to say."""
+
 APP_LABEL: Final = "The patient's story: timeline, grade and stage, evidence"
 """What the link to the SMART app says."""
 
 _ACTIONS: Final = "systemActions"
-_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Outcome:
     """The answer to a call, and what is recorded about it.
 
     Attributes:
+        body: for the JSON encoder; parts of it are encoded already.
         patient_id, fhir_server: whom the call was about; recorded as a keyed hash only.
     """
 
@@ -50,6 +53,11 @@ class Outcome:
     defects: tuple[str, ...] = ()
     patient_id: str = ""
     fhir_server: str = ""
+
+    @property
+    def scenario(self) -> str:
+        """What was found, or that there was nothing to assess."""
+        return self.assessment.scenario if self.assessment else NOT_ASSESSED
 
 
 def nothing_to_say(request: HookRequest, new_id: Callable[[], str]) -> Outcome:
@@ -75,10 +83,10 @@ def issue(
     cards = tuple(_with_app(card, consultation.app_url) for card in cards)
     issued = tuple(IssuedCard(new_id(), tuple(new_id() for _ in card.suggestions), card) for card in cards)
     what_if = consultation.what_if() if cards else WhatIf()  # a silent answer does not pay for it
-    assessment = assessment_object(consultation.assessment, consultation.chart, consultation.knowledge, what_if)
+    assessment = written_assessment(consultation.assessment, consultation.chart, consultation.knowledge, what_if)
     body: dict[str, Any] = {
         "cards": [card_object(item.card, item.uuid, item.suggestions) for item in issued],
-        "extension": {ASSESSMENT: without_empty(assessment)},
+        "extension": {ASSESSMENT: assessment},
     }
     _place([action_object(action) for action in actions], body, placement)
     return Outcome(
@@ -137,13 +145,3 @@ def _unrated(action: dict[str, Any]) -> dict[str, Any]:
     if "resource" not in action:
         return action
     return {**action, "resource": {name: value for name, value in action["resource"].items() if name != "extension"}}
-
-
-def without_empty(value: Any) -> Any:
-    """The same JSON without null, empty strings, lists and objects, at any level (CH-005)."""
-    if isinstance(value, dict):
-        pruned = {name: without_empty(item) for name, item in value.items()}
-        return {name: item for name, item in pruned.items() if item or item not in _EMPTY}
-    if isinstance(value, list):
-        return [item for item in map(without_empty, value) if item or item not in _EMPTY]
-    return value

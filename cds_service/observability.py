@@ -9,7 +9,9 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
@@ -25,6 +27,8 @@ _SECRET_VALUES: Final = re.compile(
     r"|(?<=://)[^/@\s]+@",  # user and password in an address
     re.IGNORECASE,
 )
+_MAY_BE_SECRET: Final = re.compile(r"[\s/%]|eyJ", re.IGNORECASE)
+"""What every such value has within; most of what is logged has not, and needs no closer look."""
 _LIBRARIES: Final = ("gunicorn.error", "flask-limiter", "urllib3.connectionpool")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -42,7 +46,7 @@ def configure_logging(level: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         # One write per line, so that lines of several processes do not mix.
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Steady())),
         cache_logger_on_first_use=False,
     )
     for name in _LIBRARIES:
@@ -67,6 +71,11 @@ def note_client(client_id: str) -> None:
     structlog.contextvars.bind_contextvars(client=client_id)
 
 
+def note_trace(trace_id: str) -> None:
+    """Every line of this call also names its trace."""
+    structlog.contextvars.bind_contextvars(trace_id=trace_id)
+
+
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A line without what must not be kept: members named like secrets or records, and values that look like them."""
     return {name: _redacted(name, value) for name, value in event.items()}
@@ -74,11 +83,17 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
 
 def without_secrets(text: str) -> str:
     """A text without tokens, credentials and references to patients."""
-    return _SECRET_VALUES.sub(HIDDEN, text)
+    return _SECRET_VALUES.sub(HIDDEN, text) if _MAY_BE_SECRET.search(text) else text
+
+
+@lru_cache(maxsize=256)
+def _names_secret(name: str) -> bool:
+    """Whether a member is named like a secret; lines have few different names."""
+    return _SECRET_NAMES.search(name) is not None
 
 
 def _redacted(name: str, value: Any) -> Any:
-    if _SECRET_NAMES.search(name):
+    if _names_secret(name):
         return HIDDEN
     if isinstance(value, str):
         return without_secrets(value)
@@ -87,6 +102,20 @@ def _redacted(name: str, value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_redacted("", item) for item in value]
     return value if value is None or isinstance(value, bool | int | float) else without_secrets(str(value))
+
+
+class _Steady:
+    """Standard error. A line that cannot be written, as on a full disk, keeps nobody from an answer."""
+
+    def write(self, text: str) -> None:
+        """Write, if it can be written."""
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Write out what was written."""
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 class _Redacting(logging.Filter):

@@ -8,14 +8,16 @@ Each step is a function of another room; nothing is decided here but their order
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, partial
 
+from cds_service.cards.why import with_why
 from cds_service.clients import DEMO_CALLER, Caller, PamaPlacement
 from cds_service.clinical.contradictions import assess_chart
 from cds_service.clinical.pama import with_pama
 from cds_service.clinical.whatif import would_change
+from cds_service.domain.alter import altered
 from cds_service.domain.findings import DraftOrder, PatientFacts
 from cds_service.domain.terms import LACK_WORDS
 from cds_service.errors import PrefetchMissing
@@ -26,11 +28,13 @@ from cds_service.fhir.prefetch import Received, State, receive
 from cds_service.issuing import Outcome, issue, nothing_to_say
 from cds_service.knowledge.model import Knowledge
 from cds_service.protocol.configuration import wanted_cards, wants_records
+from cds_service.protocol.glance import Glances
 from cds_service.protocol.request import HookRequest, parse_request
 from cds_service.service import Booking, Consultation, HookService, Input, Subject
+from cds_service.stages import Done, Stage, unwatched
 from cds_service.subjects import Orders, held_in_chart, named_in_call
 from fhir_profiles.facts import read_chart
-from fhir_profiles.inputs import INPUTS, facts_held_in, quick_tests
+from fhir_profiles.inputs import INPUTS, facts_held_in, names_tumour, quick_tests
 from fhir_profiles.orders import indications, planned_studies, requested_concepts, with_history
 from fhir_profiles.terminology import Terminology
 from fhir_profiles.versions import refuse_older_versions
@@ -61,32 +65,46 @@ class Parts:
     draft_members: bool = False
 
 
-def answer(service: HookService, body: bytes, parts: Parts, caller: Caller = DEMO_CALLER) -> Outcome:
-    """Answer one call of a client to one service.
+def answer(
+    service: HookService, body: bytes, parts: Parts, caller: Caller = DEMO_CALLER, done: Done = unwatched
+) -> Outcome:
+    """Answer one call of a client to one service; whoever measures is told which stages are done.
 
     Raises:
         RequestError: the call cannot be answered as it came in.
     """
-    request, today = parse_request(body, service.hook), parts.today()  # one call is about one day
+    inputs, wanted = _inputs(service), quick_tests(parts.terminology)
+    request, today = parse_request(body, service.hook, _glances(inputs)), parts.today()  # one call is about one day
     orders = named_in_call(service, request, parts.terminology)
+    done(Stage.REQUEST)
     if service.subject is Subject.DRAFTS and not orders.subjects:
         return nothing_to_say(request, parts.new_id)
-    inputs, wanted = _inputs(service), quick_tests(parts.terminology)
     received = receive(request.prefetch, inputs, wanted)
+    done(Stage.PREFETCH)
     received = complete(received, request, inputs, wanted, parts.policy, parts.read)
+    done(Stage.FHIR_READ)
     _require(service, received)
     refuse_older_versions(received.resources)
     orders, bookings = held_in_chart(service, request, received, orders, parts.terminology)
     if service.subject in (Subject.DISPATCHED, Subject.APPOINTMENTS) and not (orders.subjects or bookings):
         return nothing_to_say(request, parts.new_id)
+    if names_tumour(received.resources, parts.terminology):
+        received.read_later()
     chart = _chart(request, orders.all, received, service, parts, today)
+    done(Stage.FACTS)
     if chart.deceased or (not chart.nen_evidence and chart.facts.nen_status is not None):
         return nothing_to_say(request, parts.new_id)
+    if received.read_later():
+        chart = _chart(request, orders.all, received, service, parts, today)
     consultation = _consult(request, orders, bookings, chart, received, parts, caller, today)
+    done(Stage.ASSESS)
     cards = wanted_cards(service.respond(consultation), request.configuration) if chart.nen_evidence else ()
+    cards = tuple(with_why(card, consultation) for card in cards)
     records = wants_records(request.configuration, service.acts(parts.knowledge.site))
     actions = service.act(consultation) if chart.nen_evidence and records else ()
-    return issue(cards, actions, consultation, request, parts.new_id, parts.placement)
+    outcome = issue(cards, actions, consultation, request, parts.new_id, parts.placement)
+    done(Stage.CARDS)
+    return outcome
 
 
 def _consult(
@@ -138,7 +156,22 @@ def _opens_app(fhir_server: str, parts: Parts) -> bool:
 
 
 def _inputs(service: HookService) -> tuple[Input, ...]:
-    return tuple(asked for asked in INPUTS if asked.key in service.inputs)
+    return _inputs_named(service.inputs)
+
+
+@cache
+def _inputs_named(keys: tuple[str, ...]) -> tuple[Input, ...]:
+    """The inputs a service asks for; there are as many sets of them as services."""
+    return tuple(asked for asked in INPUTS if asked.key in keys)
+
+
+@cache
+def _glances(inputs: tuple[Input, ...]) -> Glances:
+    """Only Observations come in thousands."""
+    return Glances(
+        (asked.key for asked in inputs),
+        {asked.key: kind for asked in inputs if (kind := asked.resource_type) == "Observation"},
+    )
 
 
 def prefetch_templates(service: HookService) -> Mapping[str, str]:
@@ -148,9 +181,9 @@ def prefetch_templates(service: HookService) -> Mapping[str, str]:
 
 def _require(service: HookService, received: Received) -> None:
     """Refuse when data without which no safe answer exists was not supplied (CH-061)."""
-    templates = prefetch_templates(service)
     lacking = [key for key in service.required if received.states[key] in (State.ABSENT, State.ERROR)]
     if lacking:
+        templates = prefetch_templates(service)
         named = ", ".join(f"{key} ({templates[key]}; {LACK_WORDS[received.lacks[key]]})" for key in lacking)
         raise PrefetchMissing(f"Needed to answer safely, but neither prefetched nor readable: {named}.")
 
@@ -176,4 +209,4 @@ def _chart(
         indications=indications(drafts, parts.terminology),
         damaged=tuple(received.skipped),
     )
-    return replace(chart, lacks=received.lacks)
+    return altered(chart, {"lacks": received.lacks})

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -26,7 +27,27 @@ class Input:
     @property
     def resource_type(self) -> str:
         """Resource type the query returns."""
-        return self.query.split("?")[0].split("/")[0]
+        return _type_of(self.query)
+
+
+@lru_cache(maxsize=256)
+def _type_of(query: str) -> str:
+    """Asked for several times per key and call."""
+    return query.partition("?")[0].partition("/")[0]
+
+
+class Need(IntEnum):
+    """Whether a resource is read, as far as its code tells.
+
+    Attributes:
+        NO: it means nothing here.
+        YES: it is read.
+        LATER: it is read once there is something to say about the patient; it cannot be what makes it so.
+    """
+
+    NO = 0
+    YES = 1
+    LATER = 2
 
 
 class Subject(StrEnum):

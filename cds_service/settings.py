@@ -1,12 +1,19 @@
-"""Settings: environment variables ``PNET_CDS_*``, read here and nowhere else."""
+"""Settings: environment variables ``PNET_CDS_*``, and files for those that are secret; read here and nowhere else."""
 
 from __future__ import annotations
 
+import re
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import DirectoryPath, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from cds_service.addresses import base_url, rate
 from cds_service.errors import SettingsError
@@ -20,6 +27,14 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "sqlite:///var/pnet-cds.sqlite", description="Where consults are recorded; an SQLAlchemy URL."
     )
+    store_mode: Literal["spool", "strict"] = Field(
+        "spool", description="When a consult is in the database: a moment after the answer, or before it."
+    )
+    spool_dir: str = Field("", description="Folder in which records wait for the database; unset: beside it.")
+    spool_bytes: int = Field(64 * 1024 * 1024, ge=1024 * 1024, description="Most that waits in each process, in bytes.")
+    without_store: Literal["refuse", "answer"] = Field(
+        "refuse", description="What becomes of the calls of clients while the database is away."
+    )
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Largest request body, in bytes.")
     site_file: str = Field("", description="Site policy (TOML); empty for none.")
     pama_placement: Literal["standard", "argonaut", "both"] = Field(
@@ -31,7 +46,7 @@ class Settings(BaseSettings):
     demo: bool = Field(default=False, description="Open demo mode: no client authentication, loopback only.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
-    threads: int = Field(4, ge=1, le=64, description="Threads that answer calls.")
+    threads: int = Field(8, ge=1, le=64, description="Threads that answer calls.")
     workers: int = Field(1, ge=1, le=64, description="Processes that answer calls, each with its own threads.")
     public_url: str | None = Field(
         None, description="Address clients call; tokens must be issued for it, and links on cards lead to it."
@@ -66,7 +81,29 @@ class Settings(BaseSettings):
     metrics: Literal["off", "open"] | None = Field(
         None, description="Who may read /metrics: nobody, or everybody who can reach it; unset: open in demo mode only."
     )
+    tracing: Literal["off", "otlp"] = Field(
+        "off", description="Traces for OpenTelemetry, set up by its own OTEL_… variables; needs pnet-cds[otel]."
+    )
+    secrets_dir: DirectoryPath | None = Field(
+        None, description="Folder with a file for each setting that is a secret, named like its variable."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe log line written.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - there is no such file
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, then the environment, then files in the folder that the environment names."""
+        folder = env_settings().get("secrets_dir")
+        files = (
+            SecretsSettingsSource(settings_cls, folder) if folder and Path(folder).is_dir() else file_secret_settings
+        )
+        return init_settings, env_settings, files
 
     @field_validator("public_url")
     @classmethod
@@ -90,6 +127,21 @@ class Settings(BaseSettings):
     def serves_metrics(self) -> bool:
         """Whether /metrics is there."""
         return self.demo if self.metrics is None else self.metrics == "open"
+
+    @property
+    def goes_on_without_store(self) -> bool:
+        """Whether calls are answered while the database is away; the demo needs it for nothing but recording."""
+        return self.demo or self.without_store == "answer"
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where records wait: one folder for each database, so that none is delivered to another one."""
+        if self.spool_dir:
+            return Path(self.spool_dir)
+        if self.sqlite_path is not None:
+            return self.sqlite_path.with_name(f"{self.sqlite_path.name}-spool")
+        database = re.sub("//[^/@]*@", "//", self.database_url)  # whoever logs in, with whatever password
+        return Path("var") / f"spool-{sha256(database.encode()).hexdigest()[:16]}"
 
     @property
     def sqlite_path(self) -> Path | None:

@@ -1,6 +1,7 @@
 """Which row or function each clinical rule lives in, and which worked cases hit it: the page docs/coverage.md.
 
-Run it from the project's root with ``PYTHONPATH=.``; a test compares the page with what it would print.
+The numbers of cases go into the package as well, for the page ``/guideline/coverage``. Run it from the project's root
+with ``PYTHONPATH=.``; a test compares both files with what it would write.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from cds_service.knowledge.model import Row
 from tests.knowledge.reach import seen
 
 PAGE: Final = Path(__file__).with_suffix(".md")
+NUMBERS: Final = Path(__file__).parents[1] / "cds_service" / "knowledge" / "cases.toml"
 RULE_IDS: Final = Path(__file__).parents[1] / "tests" / "knowledge" / "rule_ids.txt"
 OTHER_TESTS: Final = {"FUP-09": "tests/clinical/test_followup_profiles.py"}
 """Rules that the worked cases, which know no site settings, cannot reach, and the tests that try them."""
@@ -125,5 +127,13 @@ def _sources(entry: Covered, knowledge: Knowledge) -> str:
     return "; ".join(labels)
 
 
+def numbers() -> str:
+    """How many cases hit each rule, as TOML."""
+    lines = (f"{entry.rule} = {len(entry.cases)}" for entry in coverage(load_knowledge()))
+    head = "# Worked cases that apply each rule or were written for it. Written by docs/coverage.py; do not edit."
+    return "\n".join((head, f"total = {len(seen())}", "", "[rules]", *lines, ""))
+
+
 if __name__ == "__main__":
+    NUMBERS.write_text(numbers(), encoding="utf-8")
     PAGE.write_text(page(), encoding="utf-8")

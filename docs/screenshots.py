@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/order-entry.md and docs/smart-app.md from a running demo: ``python docs/screenshots.py [http://127.0.0.1:8080]``.
+"""Makes the pictures of README and docs from a running demo: ``python docs/screenshots.py [http://127.0.0.1:8080]``.
 
 Needs Chromium and the extra ``dev``. Run it with the demo just started, after every change of how the page looks.
 """
@@ -39,7 +39,8 @@ def main(base: str) -> None:
         page.locator("#said-order-select .suggestion").click()
         page.get_by_text("Feedback is stored.").wait_for()
         page.locator("#sign").click()
-        page.locator("#signed li").wait_for()
+        page.get_by_role("button", name="Dispatch").click()
+        page.locator("#said-order-dispatch").wait_for()
         page.evaluate("window.scrollTo(0, 0)")
         page.screenshot(path=FOLDER / "signed.png")
         page = opened(browser, base, DESKTOP, "early-mri-after-prrt")

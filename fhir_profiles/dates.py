@@ -6,6 +6,7 @@ import re
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 DAYS_PER_MONTH = 30.4375
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?(?:T.*)?$", re.ASCII)
@@ -29,6 +30,21 @@ def parse(value: object) -> When | None:
     """A FHIR date, dateTime or instant; None for anything that is not one (``2020-13``, 30 February, a number)."""
     if not isinstance(value, str):
         return None
+    if value[10:11] in ("", "T") and "\n" not in value:
+        known = _remembered(value[:10])
+        if known is not None and known.exact:
+            return known
+    return parse_slowly(value)
+
+
+@lru_cache(maxsize=16384)
+def _remembered(day: str) -> When | None:
+    """All calls are about the same few thousand days."""
+    return parse_slowly(day)
+
+
+def parse_slowly(value: str) -> When | None:
+    """The same without remembering days."""
     found = _DATE.match(value.strip())
     if not found:
         return None

@@ -256,7 +256,7 @@ def _reference(value: object) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         return None
     reference = text(value.get("reference"))
-    if reference.startswith("#") or any(character.isspace() for character in reference):
+    if reference.startswith("#") or _has_space(reference):
         return None
     identifier = _identifier(value.get("identifier"))
     if not reference and not identifier:
@@ -266,12 +266,16 @@ def _reference(value: object) -> dict[str, Any] | None:
     return carried | ({"display": display} if display else {})
 
 
+def _has_space(value: str) -> bool:
+    return len(value.split()) > 1 or value != value.strip()
+
+
 def _identifier(value: object) -> dict[str, str]:
     """System and value of a logical reference."""
     if not isinstance(value, dict) or not text(value.get("value")):
         return {}
     system = text(value.get("system"))
-    usable = system and not any(character.isspace() for character in system)
+    usable = system and not _has_space(system)
     return ({"system": system} if usable else {}) | {"value": text(value["value"])}
 
 

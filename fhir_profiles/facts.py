@@ -17,6 +17,7 @@ from fhir_profiles.chart import Chart
 from fhir_profiles.inputs import READERS
 from fhir_profiles.reading import Resource, is_about, label_in, labels, matches, member, objects, source, text, words
 from fhir_profiles.shape import damaged_members, readable_code
+from fhir_profiles.sound import is_sound
 from fhir_profiles.terminology import Terminology
 
 Reader = Callable[[Resource, Chart], None]
@@ -118,8 +119,9 @@ def _damage(chart: Chart, resources: Iterable[Resource]) -> None:
     """Report members of resources of interest that cannot be read, once it is known that the chart matters."""
     told = {skipped.source for skipped in chart.skipped.values()}
     for resource in resources:
-        known = text(resource.get("resourceType")) in READERS and source(resource) not in told
-        if not known or not _is_ours(resource, chart) or not _of_interest(resource, chart):
+        if is_sound(resource) or source(resource) in told or text(resource.get("resourceType")) not in READERS:
+            continue
+        if not _is_ours(resource, chart) or not _of_interest(resource, chart):
             continue
         for path in damaged_members(resource, LOOKED_INTO):
             chart.skip(resource, f"{path} cannot be read")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cds_service.domain.alter import altered
 from cds_service.domain.facts import FACTS
 from cds_service.domain.findings import DraftOrder, Order
 from cds_service.errors import PatientMismatch, UnsupportedFhirVersion
@@ -172,8 +173,6 @@ def requested_concepts(resources: Iterable[Resource], patient_id: str, terminolo
 def with_history(drafts: Iterable[DraftOrder], days_since: Mapping[str, float]) -> tuple[DraftOrder, ...]:
     """The drafts with the days since the same study was last done."""
     return tuple(
-        replace(
-            draft, order=replace(draft.order, days_since_same_procedure=days_since.get(draft.order.procedure or ""))
-        )
-        for draft in drafts
+        altered(draft, {"order": altered(draft.order, {"days_since_same_procedure": days_since.get(key)})})
+        for draft, key in ((draft, draft.order.procedure or "") for draft in drafts)
     )

@@ -22,8 +22,9 @@ Resource = Mapping[str, Any]
 
 _DATES = ("effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
 _WORDS = re.compile(r"[a-z0-9]+")
+_LONGEST_CONCEPT_KEPT = 1024
 _LONGEST_KEPT = 256
-"""Longest reference that is remembered: what a client sends must not fill the memory."""
+"""Longest reference or name that is remembered: what a client sends must not fill the memory."""
 
 
 class Coding(NamedTuple):
@@ -60,8 +61,32 @@ def codings(concept: object) -> Iterator[Coding]:
             yield Coding(text(coding.get("system")) or None, code, text(coding.get("display")))
 
 
+def as_written(concept: object) -> bytes:
+    """A concept as bytes by which what is read from it may be remembered; empty when it is none or too long.
+
+    Concepts repeat from chart to chart, and what one means is asked several times in each.
+    """
+    if not isinstance(concept, dict):
+        return b""
+    try:
+        written = msgspec.json.encode(concept)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return b""
+    return written if len(written) <= _LONGEST_CONCEPT_KEPT else b""
+
+
 def words(concept: object) -> str:
     """All human-readable text of a CodeableConcept, or of a plain string; without what cannot be read."""
+    written = as_written(concept)
+    return _remembered_words(written) if written else _words(concept)
+
+
+@lru_cache(maxsize=4096)
+def _remembered_words(written: bytes) -> str:
+    return _words(msgspec.json.decode(written))
+
+
+def _words(concept: object) -> str:
     parts = [text(concept), text(member(concept, "text"))]
     parts += [text(coding.get("display")) for coding in objects(member(concept, "coding"))]
     return " ; ".join(dict.fromkeys(part for part in parts if part and UNREADABLE not in part))
@@ -69,6 +94,16 @@ def words(concept: object) -> str:
 
 def matches(concept: object, terminology: Terminology) -> list[Match]:
     """What the codings of a concept mean. A coding without a code we know, or without a code at all, adds nothing."""
+    written = as_written(concept)
+    return list(_remembered_matches(written, terminology) if written else _matches(concept, terminology))
+
+
+@lru_cache(maxsize=4096)
+def _remembered_matches(written: bytes, terminology: Terminology) -> tuple[Match, ...]:
+    return tuple(_matches(msgspec.json.decode(written), terminology))
+
+
+def _matches(concept: object, terminology: Terminology) -> list[Match]:
     found = (terminology.match(coding.system, coding.code) for coding in codings(concept))
     return list({(m.concept, m.code): m for m in found if m is not None}.values())
 
@@ -303,6 +338,14 @@ class Negation(msgspec.Struct, frozen=True):
     neutral: list[str]
 
 
+class Group(list[Label]):
+    """Labels of one kind: what is found in them may be remembered, because they never change."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        """One group is itself only."""
+        return id(self)
+
+
 class Labels(msgspec.Struct, frozen=True):
     """Reviewed labels for text without a usable code (``codes/labels.toml``)."""
 
@@ -336,7 +379,13 @@ def reading_defaults() -> Reading:
 @cache
 def labels() -> Labels:
     """The reviewed labels, loaded once."""
-    return msgspec.toml.decode((files("fhir_profiles") / "codes" / "labels.toml").read_bytes(), type=Labels)
+    read = msgspec.toml.decode((files("fhir_profiles") / "codes" / "labels.toml").read_bytes(), type=Labels)
+    groups = {name: Group(group) for name in read.__struct_fields__ if _is_group(group := getattr(read, name))}
+    return msgspec.structs.replace(read, **groups)
+
+
+def _is_group(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, Label) for item in value)
 
 
 def normal_text(value: str) -> str:
@@ -346,17 +395,32 @@ def normal_text(value: str) -> str:
 
 def says(normal: str, phrases: list[str]) -> bool:
     """Whether one of the phrases stands in the text as whole words."""
-    padded = f" {normal} "
-    return any(f" {phrase} " in padded for phrase in phrases)
+    for phrase in phrases:  # noqa: SIM110 - asked a hundred times per call
+        if phrase in normal and f" {phrase} " in f" {normal} ":
+            return True
+    return False
 
 
 def label_in(value: str, group: list[Label]) -> Label | None:
     """The first label that the text, or a part of it between semicolons, is (``names``) or contains (``phrases``)."""
+    if isinstance(group, Group) and len(value) <= _LONGEST_KEPT:
+        return _remembered_label(value, group)
+    return _label_in(value, group)
+
+
+@lru_cache(maxsize=4096)
+def _remembered_label(value: str, group: Group) -> Label | None:
+    """Names of conditions and results repeat."""
+    return _label_in(value, group)
+
+
+def _label_in(value: str, group: list[Label]) -> Label | None:
     parts = [part for part in map(normal_text, value.split(";")) if part]
-    return next(
-        (label for label in group if any(part in label.names or says(part, label.phrases) for part in parts)),
-        None,
-    )
+    for label in group:
+        for part in parts:
+            if part in label.names or says(part, label.phrases):
+                return label
+    return None
 
 
 def convert(found: Amount, unit: str, *, fixed_unit: bool = False) -> Amount | None:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from cds_service.protocol.surrogates import UNREADABLE
 from fhir_profiles import dates
-from fhir_profiles.reading import Resource, codings, matches, number, objects, text, words
+from fhir_profiles.reading import Resource, as_written, codings, matches, number, objects, text, words
 from fhir_profiles.terminology import Terminology
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffd]")
@@ -202,6 +204,11 @@ def _level(kind: str, path: str) -> Mapping[str, _Member]:
     return {name: _Member(below[name], test) for name, test in shapes.items() if test is not None}
 
 
+def shaped_names() -> Iterator[str]:
+    """Names of the members that are compared, at any level."""
+    return iter(_SHAPES)
+
+
 def shape_of(kind: str, path: str) -> Test | None:
     """What the member at a path of a resource must be; None where no reader looks, and for the narrative."""
     if path == "text":
@@ -219,6 +226,16 @@ def readable_code(concept: object, terminology: Terminology) -> bool:
     """
     if not isinstance(concept, dict):
         return False
+    written = as_written(concept)
+    return _remembered_readable(written, terminology) if written else _readable(concept, terminology)
+
+
+@lru_cache(maxsize=4096)
+def _remembered_readable(written: bytes, terminology: Terminology) -> bool:
+    return _readable(msgspec.json.decode(written), terminology)
+
+
+def _readable(concept: Mapping[str, Any], terminology: Terminology) -> bool:
     found = list(codings(concept))
     if matches(concept, terminology):
         return True

@@ -32,13 +32,34 @@ def find_programs() -> Path | None:
     return max(folders, key=lambda folder: float(folder.parent.name), default=None)
 
 
-@dataclass(frozen=True)
+@dataclass
 class PostgresServer:
     """A running server."""
 
     folder: Path
-    pid: int
+    command: list[str]
+    user: str | None
     numbers: Iterator[int]
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process all others of the server come from."""
+        assert self.process is not None, "PostgreSQL does not run"
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start it, and return once it takes connections."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, user=self.user, cwd=self.folder)
+        self.wait()
+
+    def stop(self) -> None:
+        """Stop it at once, with all its connections."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait(_START_SECONDS)
+            self.process = None
 
     def url(self, database: str) -> str:
         """The database as SQLAlchemy URL."""
@@ -77,25 +98,17 @@ def running_server() -> Iterator[PostgresServer]:
         missing("REQUIRE_POSTGRES", "PostgreSQL is not installed on this machine (Debian: apt-get install postgresql)")
     folder = Path(tempfile.mkdtemp(prefix="pnet-pg-", dir="/tmp"))
     user = _other_user(folder)
-    log = (folder / "log").open("wb")
+    data = str(folder / "data")
+    initdb = [str(programs / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    command = [str(programs / "postgres"), "-D", data, "-k", str(folder), "-c", "listen_addresses=", "-c", "fsync=off"]
+    server = PostgresServer(folder, command, user, count(1))
     try:
-        subprocess.run(
-            [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
-            check=True, stdout=log, stderr=log, user=user, cwd=folder,
-        )  # fmt: skip
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"],
-            stdout=log, stderr=log, user=user, cwd=folder,
-        )  # fmt: skip
-        try:
-            started = PostgresServer(folder, server.pid, count(1))
-            started.wait()
-            yield started
-        finally:
-            server.send_signal(signal.SIGQUIT)  # at once: nothing of it is needed any more
-            server.wait(_START_SECONDS)
+        with (folder / "log").open("wb") as log:
+            subprocess.run(initdb, check=True, stdout=log, stderr=log, user=user, cwd=folder)
+        server.start()
+        yield server
     finally:
-        log.close()
+        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

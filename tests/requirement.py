@@ -16,7 +16,7 @@ def missing(variable: str, why: str) -> NoReturn:
     pytest.skip(why)
 
 
-def need_curl() -> None:
+def need(program: str) -> None:
     """Commands of the documentation and of the page are run as they are written."""
-    if shutil.which("curl") is None:
-        missing("REQUIRE_CURL", "curl is not installed on this machine")
+    if shutil.which(program) is None:
+        missing(f"REQUIRE_{program.upper()}", f"{program} is not installed on this machine")

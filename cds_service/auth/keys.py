@@ -10,6 +10,7 @@ import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import jwt
@@ -25,6 +26,8 @@ LONGEST_NAME: Final = 256
 _SMALLEST_RSA_BITS: Final = 2048
 _LARGEST_RSA_BITS: Final = 8192
 _MOST_KEYS: Final = 50
+_PARSED: Final = 256
+"""Keys that are held as the library wants them."""
 _PUBLIC: Final = ("kty", "kid", "alg", "use", "key_ops", "crv", "x", "y", "n", "e")
 _PRIVATE: Final = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 
@@ -70,6 +73,7 @@ def algorithm_of(jwk: Mapping[str, Any]) -> str | None:
     return "RS384" if jwk.get("kty") == "RSA" else None
 
 
+@lru_cache(maxsize=_PARSED)
 def public_key(key: Key) -> jwt.PyJWK:
     """The key as the library that checks signatures wants it."""
     return jwt.PyJWK(dict(key.jwk), algorithm=algorithm_of(key.jwk))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from cds_service.cards import wording
@@ -14,6 +15,7 @@ from cds_service.domain.findings import (
     RatedStudy,
     Skipped,
 )
+from cds_service.domain.same import Same
 from cds_service.domain.terms import LACK_WORDS, NOT_RATED, USUALLY_NOT_APPROPRIATE
 from cds_service.knowledge.model import Knowledge, Row
 from cds_service.protocol.response import Link
@@ -50,6 +52,11 @@ _SHOWN_FACTS: Final = (
 )
 _MOST_ADVICE: Final = 6
 _MOST_PROBLEMS: Final = 8
+_KNOWLEDGES: Final = 32
+_RULES: Final = 1024
+"""Sets of rules of a card whose sources are held in memory."""
+_STATEMENTS: Final = 4096
+"""Statements that are held in memory; a knowledge has some 300."""
 
 
 def _row(rule: str, knowledge: Knowledge) -> Row:
@@ -58,8 +65,13 @@ def _row(rule: str, knowledge: Knowledge) -> Row:
 
 def statement(rule: str, knowledge: Knowledge) -> str:
     """A rule in our own words with its sources and whether an engineering default is part of it."""
-    row = _row(rule, knowledge)
-    return f"{row.statement} ({rule}; {wording.citation(row, knowledge)})"
+    return _statement(rule, Same(knowledge))
+
+
+@lru_cache(maxsize=_STATEMENTS)
+def _statement(rule: str, same: Same[Knowledge]) -> str:
+    row = _row(rule, same.value)
+    return f"{row.statement} ({rule}; {wording.citation(row, same.value)})"
 
 
 def subject(draft: DraftOrder) -> str:
@@ -167,10 +179,16 @@ def patient_advice(consultation: Consultation) -> str:
     pitfalls = [rule for rule in consultation.assessment.warnings if rule.startswith("PIT-")]
     of_warnings = {rule for order in consultation.assessment.orders for rule in order.warnings}
     shown = [*(rule for rule in pitfalls if rule not in of_warnings), *shown]
-    at_length = {rule.row.id for rule in consultation.knowledge.advice if not rule.row.refers_to}
+    at_length = _at_length(Same(consultation.knowledge))
     shown = [rule for rule in shown if rule in at_length]
     lines = [statement(rule, consultation.knowledge) for rule in shown[:_MOST_ADVICE]]
     return section("For this patient (advice, not an ACR rating)", lines)
+
+
+@lru_cache(maxsize=_KNOWLEDGES)
+def _at_length(same: Same[Knowledge]) -> frozenset[str]:
+    """Advice that does not refer to a longer one."""
+    return frozenset(rule.row.id for rule in same.value.advice if not rule.row.refers_to)
 
 
 def data_problems(consultation: Consultation) -> str:
@@ -213,6 +231,12 @@ def unusable_lines(skipped: tuple[Skipped, ...], most: int = _MOST_PROBLEMS) -> 
 
 def sources(rules: tuple[str, ...], knowledge: Knowledge) -> str:
     """Full citations of everything on the card."""
+    return _sources(rules, Same(knowledge))
+
+
+@lru_cache(maxsize=_RULES)
+def _sources(rules: tuple[str, ...], same: Same[Knowledge]) -> str:
+    knowledge = same.value
     cited = {source.key: source for rule in rules for source in knowledge.sources_of(_row(rule, knowledge))}
     lines = [
         source.citation + (f" <{source.url}>" if source.url else "")
@@ -224,11 +248,19 @@ def sources(rules: tuple[str, ...], knowledge: Knowledge) -> str:
 
 def links(rules: tuple[str, ...], consultation: Consultation, scenario: str) -> tuple[Link, ...]:
     """The guideline text of the scenario, where its address is known, and the cited publications that can be opened."""
-    knowledge = consultation.knowledge
     found = {link.url: link for link in guideline_links(consultation, scenario)}
+    for link in _publications(rules, Same(consultation.knowledge)):
+        found.setdefault(link.url, link)
+    return tuple(found.values())
+
+
+@lru_cache(maxsize=_RULES)
+def _publications(rules: tuple[str, ...], same: Same[Knowledge]) -> tuple[Link, ...]:
+    """The cited publications that can be opened, each once."""
+    found: dict[str, Link] = {}
     for rule in rules:
-        row = knowledge.rows.get(rule) or knowledge.rule_rows.get(rule)
-        for source in knowledge.sources_of(row) if row else ():
+        row = same.value.rows.get(rule) or same.value.rule_rows.get(rule)
+        for source in same.value.sources_of(row) if row else ():
             if source.url:
                 found.setdefault(source.url, Link(source.label, source.url))
     return tuple(found.values())

@@ -24,7 +24,9 @@ def reference(value: str) -> str:
 
 def plain(value: str) -> str:
     """Text from a record on one line, without control characters, cut to a sensible length."""
-    flat = " ".join("".join(" " if _is_control(character) else character for character in value).split())
+    if not value.isprintable():  # what is printable has no control character
+        value = "".join(" " if _is_control(character) else character for character in value)
+    flat = " ".join(value.split())
     return flat if len(flat) <= _LONGEST else flat[: _LONGEST - 1].rstrip() + "…"
 
 

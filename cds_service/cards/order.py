@@ -78,10 +78,6 @@ def study_name(draft: DraftOrder, order: OrderAssessment, knowledge: Knowledge) 
     return procedure.short if procedure else cut(plain(draft.name) or "this study", _NAME_IN_SUMMARY)
 
 
-def _capital(value: str) -> str:
-    return value[:1].upper() + value[1:]
-
-
 def _summary(consultation: Consultation, draft: DraftOrder, order: OrderAssessment) -> str:
     """The action first, in fewer than 140 characters."""
     name = study_name(draft, order, consultation.knowledge)
@@ -106,7 +102,7 @@ def _blocked(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:
 
 def _unratable(name: str, draft: DraftOrder, order: OrderAssessment, consultation: Consultation) -> str:
     if order.scenario == "insufficient-data":
-        return f"{_capital(name)} cannot be rated: {_lacking(consultation)} not on record"
+        return f"{wording.capital(name)} cannot be rated: {_lacking(consultation)} not on record"
     return f"State it on the order: {draft.open_question} ({name})" if draft.open_question else ""
 
 
@@ -154,7 +150,7 @@ def _verdict(name: str, order: OrderAssessment, knowledge: Knowledge) -> str:
     scenario = knowledge.scenarios[order.scenario].label
     if order.rating == NOT_RATED:
         return f"No source rates {name} for {scenario}; see the advice"
-    return f"{_capital(name)} is {wording.RATING[order.rating]} for {scenario}"
+    return f"{wording.capital(name)} is {wording.RATING[order.rating]} for {scenario}"
 
 
 def _lacking(consultation: Consultation) -> str:

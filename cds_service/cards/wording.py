@@ -263,3 +263,8 @@ def citation(row: Row, knowledge: Knowledge) -> str:
     elif row.from_project:
         labels.append("engineering default")
     return "; ".join(dict.fromkeys(labels)) or "derived by this service"
+
+
+def capital(value: str) -> str:
+    """The first letter large, the others as they are: NET stays NET."""
+    return value[:1].upper() + value[1:]

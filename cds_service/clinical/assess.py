@@ -2,20 +2,25 @@
 
 The order is: defaults, grade, scenario, stage, timing, then per order rating, safety, suggestion and advice. Nothing
 here reads a clock or a resource; facts and orders come in, findings go out.
+
+What the rules say is worked out once for all patients of a kind (:mod:`cds_service.clinical.kinds`) and remembered; the
+numbers of the patient are put in afterwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from cds_service.clinical import imaging
-from cds_service.clinical.followup import NOT_EVALUATED, Timing
+from cds_service.clinical.followup import NOT_EVALUATED, Timing, measured
 from cds_service.clinical.grading import GRADED_BY, Grading
+from cds_service.clinical.kinds import alike, alike_orders
 from cds_service.clinical.markers import eligibility, markers
 from cds_service.clinical.outcomes import Answer
+from cds_service.clinical.remembering import KINDS
 from cds_service.clinical.situation import (
     NOT_TRUE_UNLESS_RECORDED,
     SIGNAL_NEEDS,
@@ -25,8 +30,10 @@ from cds_service.clinical.situation import (
 )
 from cds_service.clinical.staging import Staging, is_carcinoma
 from cds_service.clinical.tables import Remembered, Tables, Told, tables
+from cds_service.domain.alter import altered
 from cds_service.domain.facts import FACTS, Facts
 from cds_service.domain.findings import Assessment, Followup, Grade, Order, OrderAssessment, RatedStudy, SafetyFinding
+from cds_service.domain.same import Same
 from cds_service.domain.terms import CRITICAL, NOT_RATED, RATINGS, SEVERITIES
 from cds_service.knowledge.model import Knowledge, Row, SafetyRow
 
@@ -64,6 +71,44 @@ class _Trail:
 def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Assessment:
     """Everything the rules have to say about this patient and these orders."""
     facts = with_defaults(facts)
+    told = told_of(facts, orders, knowledge)
+    judged = facts if told.scenario != imaging.OUT_OF_SCOPE else Facts()
+    return altered(
+        told,
+        {
+            "alike": told,
+            "facts": facts,
+            "orders": tuple(altered(each, {"order": order}) for each, order in zip(told.orders, orders, strict=True)),
+            "followup": measured(told.followup, facts, knowledge),
+            "markers": markers(judged, knowledge),
+            "eligibility": eligibility(judged, told.grade.who2019, knowledge),
+        },
+    )
+
+
+def told_of(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Assessment:
+    """What the rules say of the kind of a patient, given with the written defaults: the same object for all of it."""
+    return of_kind(alike(facts, knowledge), alike_orders(orders, knowledge), knowledge)
+
+
+def of_kind(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Assessment:
+    """What the rules say of all patients of a kind and their orders; it says nothing of numbers.
+
+    Args:
+        facts: who stands for the kind (:func:`cds_service.clinical.kinds.alike`).
+        orders: numbered from 1.
+        knowledge: the rows in force.
+    """
+    return _of_kind(facts, orders, Same(knowledge))
+
+
+@lru_cache(maxsize=KINDS)
+def _of_kind(facts: Facts, orders: tuple[Order, ...], same: Same[Knowledge]) -> Assessment:
+    return assess_plainly(facts, orders, same.value)
+
+
+def assess_plainly(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Assessment:
+    """What the rules say of facts with the written defaults, without markers and without months of the schedule."""
     trail, asked = _Trail(facts), tables(knowledge)
     situation = patient_situation(facts, orders, knowledge)
     situation["followup_trigger"] = asked.trigger(situation)
@@ -81,7 +126,6 @@ def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Ass
     assessed = tuple(_order(order, situation, timed, knowledge, trail) for order in orders)
     _limits(facts, situation, chosen.name, assessed, trail)
     everything = [*advice, *(rule for order in assessed for rule in order.advice)]
-    judged = facts if in_scope else Facts()
     order_warnings = [rule for order in assessed for rule in order.warnings]
     return Assessment(
         facts=facts,
@@ -97,8 +141,8 @@ def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Ass
         advice=_unique([rule for rule in everything if not rule.startswith(_PITFALL)]),
         missing=tuple(trail.missing),
         followup=timed.followup,
-        markers=markers(judged, knowledge),
-        eligibility=eligibility(judged, graded.grade.who2019, knowledge),
+        markers={},
+        eligibility={},
         rules=tuple(trail.rules),
         blocked_studies=_blocked_studies(situation, knowledge),
         nearly={rule: tuple(names) for rule, names in trail.nearly.items()},
@@ -107,8 +151,14 @@ def assess(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> Ass
 
 
 def answer_with(facts: Facts, now: Assessment, knowledge: Knowledge, *, orders: bool) -> Answer:
-    """What is compared of an assessment, with other facts; unless they can touch the orders, these are as they are."""
-    facts = with_defaults(facts)
+    """What is compared of an assessment, with other facts; unless they can touch the orders, these are as they are.
+
+    Args:
+        facts: with the written defaults.
+        now: the assessment that is compared, with its orders.
+        knowledge: the rows in force.
+        orders: whether what is said of the orders may be another.
+    """
     asked, ordered = tables(knowledge), tuple(order.order for order in now.orders)
     situation = patient_situation(facts, ordered, knowledge)
     situation["followup_trigger"] = asked.trigger(situation)
@@ -141,8 +191,14 @@ class Reading:
 
 def readings(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> tuple[Reading, ...]:
     """What decides about the rating of each order, and nothing else of the assessment."""
-    situation = patient_situation(with_defaults(facts), orders, knowledge)
-    return tuple(_reading(order_situation(situation, order, knowledge), knowledge) for order in orders)
+    facts = alike(with_defaults(facts), knowledge)
+    return _readings(facts, alike_orders(orders, knowledge), Same(knowledge))
+
+
+@lru_cache(maxsize=KINDS)
+def _readings(facts: Facts, orders: tuple[Order, ...], same: Same[Knowledge]) -> tuple[Reading, ...]:
+    situation = patient_situation(facts, orders, same.value)
+    return tuple(_reading(order_situation(situation, order, same.value), same.value) for order in orders)
 
 
 def _reading(seen: dict[str, Any], knowledge: Knowledge) -> Reading:
@@ -406,6 +462,10 @@ def _limits(
 
 def with_fact(facts: Facts, name: str, value: object) -> Facts:
     """The same facts with one of them changed."""
-    changed = copy(facts)
-    vars(changed)[name] = value
-    return changed
+    return altered(facts, {name: value})
+
+
+def forget() -> None:
+    """Throw away what is remembered of kinds of patients; for measurements."""
+    _of_kind.cache_clear()
+    _readings.cache_clear()

@@ -19,7 +19,8 @@ from cds_service.clinical import readings
 from cds_service.clinical.conditions import satisfies
 from cds_service.clinical.readings import Column
 from cds_service.domain.facts import FACTS, FactSpec, Kind
-from cds_service.knowledge.model import Knowledge, LimitsRow, Op, Rule, SafetyRow, SameKnowledge, Test
+from cds_service.domain.same import Same
+from cds_service.knowledge.model import Knowledge, LimitsRow, Op, Rule, SafetyRow, Test
 from cds_service.knowledge.ranges import Range
 
 _OF_THE_PATIENT: Final = frozenset({readings.STAGE, readings.OVERLAY})
@@ -93,12 +94,12 @@ class Axes:
 
 def axes(knowledge: Knowledge, site: str | None) -> Axes:
     """The axes of all facts that can change an answer about a primary of this site."""
-    return _axes(SameKnowledge(knowledge), site)
+    return _axes(Same(knowledge), site)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _axes(same: SameKnowledge, site: str | None) -> Axes:
-    knowledge = same.knowledge
+def _axes(same: Same[Knowledge], site: str | None) -> Axes:
+    knowledge = same.value
     columns: dict[str, list[Column]] = {}
     for column in readings.columns(knowledge, site):
         columns.setdefault(column.test.name, []).append(column)

@@ -9,11 +9,13 @@ used only where the whole range leads to the same answer. Facts that contradict 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from cds_service.clinical.assess import assess, with_fact
+from cds_service.clinical.assess import assess, told_of, with_fact
 from cds_service.clinical.incompatible import incompatible
+from cds_service.clinical.situation import with_defaults
+from cds_service.domain.alter import altered
 from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Assessment, Conflict, Order, PatientFacts, Skipped, ValueRange
 from cds_service.knowledge.model import Knowledge
@@ -36,7 +38,7 @@ def assess_chart(chart: PatientFacts, orders: tuple[Order, ...], knowledge: Know
     base = assess(chart.facts, orders, knowledge)
     conflicts = (*_conflicts(chart, base, orders, knowledge), *incompatible(chart, base, knowledge))
     missing = base.missing + tuple(r.fact for r in chart.ranges if r.fact not in base.missing)
-    return Assessed(replace(base, conflicts=conflicts, missing=missing), chart)
+    return Assessed(altered(base, {"conflicts": conflicts, "missing": missing}), chart)
 
 
 def _outcome(assessment: Assessment) -> dict[str, Any]:
@@ -60,8 +62,9 @@ def _conflicts(
     chart: PatientFacts, base: Assessment, orders: tuple[Order, ...], knowledge: Knowledge
 ) -> Iterator[Conflict]:
     for alternative in chart.alternatives[:_MOST]:
-        other = assess(with_fact(chart.facts, alternative.fact, alternative.value), orders, knowledge)
-        changes = _differences(base, other)
+        facts = with_defaults(with_fact(chart.facts, alternative.fact, alternative.value))
+        told = told_of(facts, orders, knowledge)
+        changes = () if told is base.alike else _differences(base, told)
         if changes:
             yield Conflict(
                 alternative.fact,
@@ -86,12 +89,15 @@ def _settle_ranges(chart: PatientFacts, orders: tuple[Order, ...], knowledge: Kn
         sources = [item.source for item in evidence.pop(limits.fact, ())]
         skipped += [Skipped(s, "recorded as a range that spans a decision limit", limits.fact) for s in sources]
     ranges = tuple(limits for limits in chart.ranges if limits not in open_ranges)
-    return replace(chart, facts=facts, evidence=evidence, skipped=tuple(skipped), ranges=ranges)
+    settled = {"facts": facts, "evidence": evidence, "skipped": tuple(skipped), "ranges": ranges}
+    return altered(chart, settled)
 
 
 def _spans(limits: ValueRange, facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> bool:
-    low = assess(with_fact(facts, limits.fact, limits.low), orders, knowledge)
-    high = assess(with_fact(facts, limits.fact, limits.high), orders, knowledge)
+    low, high = (
+        told_of(with_defaults(with_fact(facts, limits.fact, number)), orders, knowledge)
+        for number in (limits.low, limits.high)
+    )
     timing = (
         low.followup.status != high.followup.status or low.followup.interval_months != high.followup.interval_months
     )

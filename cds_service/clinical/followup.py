@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cds_service.clinical.conditions import evaluate
+from cds_service.domain.alter import altered
+from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Followup
 from cds_service.knowledge.model import FollowupRow, Knowledge, Row
 
@@ -39,7 +41,7 @@ def trigger(situation: Mapping[str, Any], knowledge: Knowledge) -> bool:
 
 
 def timing(situation: Mapping[str, Any], knowledge: Knowledge) -> Timing:
-    """Interval, elapsed time and status; not evaluated where no source states an interval or a date is missing."""
+    """Interval and status; not evaluated where no source states an interval or a date is missing."""
     missing: list[str] = []
     row = _row(situation, knowledge, missing)
     if row is None:
@@ -54,17 +56,25 @@ def timing(situation: Mapping[str, Any], knowledge: Knowledge) -> Timing:
             status = _status(elapsed, row.interval, situation, knowledge)
     sstr_interval, sstr_status = _sstr(row, situation, knowledge)
     followup = Followup(
-        status,
-        row.rule_id,
-        row.id,
-        row.interval,
-        elapsed,
-        _window(elapsed, row.interval, knowledge),
-        sstr_status,
-        sstr_interval,
-        _window(situation.get("months_since_last_sstr_imaging"), sstr_interval, knowledge),
+        status, row.rule_id, row.id, row.interval, sstr_status=sstr_status, sstr_interval_months=sstr_interval
     )
     return Timing(followup, (row, knowledge.tolerance), tuple(dict.fromkeys(missing)))
+
+
+def measured(followup: Followup, facts: Facts, knowledge: Knowledge) -> Followup:
+    """The place on the schedule with the months of this patient: how many have passed, and how many are left."""
+    if followup.row is None:
+        return followup
+    elapsed = _elapsed(vars(facts))
+    sstr = facts.months_since_last_sstr_imaging
+    return altered(
+        followup,
+        {
+            "elapsed_months": elapsed,
+            "window_months": _window(elapsed, followup.interval_months, knowledge),
+            "sstr_window_months": _window(sstr, followup.sstr_interval_months, knowledge),
+        },
+    )
 
 
 def _row(situation: Mapping[str, Any], knowledge: Knowledge, missing: list[str]) -> FollowupRow | None:

@@ -9,11 +9,11 @@ is read again with each value the fact may have.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 from cds_service.clinical import imaging
 from cds_service.clinical.assess import Reading, readings, with_fact
 from cds_service.clinical.contradictions import Assessed
+from cds_service.domain.alter import altered
 from cds_service.domain.facts import FACTS, Kind
 from cds_service.domain.findings import ABOUT_ANOTHER, ANOTHER_PATIENT, Order, OrderAssessment, PamaRating
 from cds_service.domain.terms import APPROPRIATE_USE, NOT_RATED
@@ -56,13 +56,13 @@ def with_pama(assessed: Assessed, knowledge: Knowledge, unseen: Iterable[str] = 
     )
     if any(skipped.reason in (ANOTHER_PATIENT, ABOUT_ANOTHER) for skipped in assessed.chart.skipped):
         orders = tuple(_in_doubt(order, knowledge) for order in orders)
-    return replace(assessed, assessment=replace(base, orders=orders))
+    return Assessed(altered(base, {"orders": orders}), assessed.chart)
 
 
 def _in_doubt(order: OrderAssessment, knowledge: Knowledge) -> OrderAssessment:
     """The order when nobody can be sure whose chart it is."""
     doubt = PamaRating(None, knowledge.pama[_NO_RATING].id, question=_WHOSE)
-    return replace(order, pama=doubt if order.pama else None, suggestion_pama=None)
+    return altered(order, {"pama": doubt if order.pama else None, "suggestion_pama": None})
 
 
 def _rated(order: OrderAssessment, plain: Reading, others: Others, knowledge: Knowledge) -> OrderAssessment:
@@ -71,7 +71,7 @@ def _rated(order: OrderAssessment, plain: Reading, others: Others, knowledge: Kn
     if order.suggestion is not None:
         better = Order(order.order.id, order.suggestion, agent=knowledge.site.studies.sstr_agent)
         suggested = _settled(better, plain, others, knowledge)
-    return replace(order, pama=_settled(order.order, plain, others, knowledge), suggestion_pama=suggested)
+    return altered(order, {"pama": _settled(order.order, plain, others, knowledge), "suggestion_pama": suggested})
 
 
 def _settled(order: Order, plain: Reading, others: Others, knowledge: Knowledge) -> PamaRating | None:
@@ -113,11 +113,11 @@ def _rating(order: Order, reading: Reading, knowledge: Knowledge) -> PamaRating 
 def _doubtful(assessed: Assessed, unseen: frozenset[str], knowledge: Knowledge) -> dict[str, list[object]]:
     """Other values that facts may have, as far as damage leaves them open."""
     chart, base = assessed.chart, assessed.assessment
-    damaged = {skipped.fact for skipped in chart.skipped if skipped.fact}
+    doubted = unseen.union(skipped.fact for skipped in chart.skipped if skipped.fact)
     values: dict[str, list[object]] = {
         fact: list(_possible(fact, knowledge))
         for fact in FACTS
-        if fact in damaged | unseen and getattr(chart.facts, fact) is None
+        if fact in doubted and getattr(chart.facts, fact) is None
     }
     told = [(conflict.fact, conflict.other) for conflict in base.conflicts]
     for alternative in chart.alternatives:

@@ -7,12 +7,12 @@ situation in which the function looks at the fact at all; a test of a row comes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cds_service.domain import terms
-from cds_service.domain.facts import FACTS, Facts
+from cds_service.domain.facts import FACTS
 from cds_service.knowledge.model import BandRow, ClassRow, Condition, FollowupRow, Knowledge, Op, Rule, Test, UnitRow
 from cds_service.knowledge.ranges import Range
 
@@ -90,15 +90,15 @@ def _only_adds(test: Test, rule: Rule[Any]) -> bool:
     return asks and test.op not in (Op.UNLESS, Op.KNOWN)
 
 
-def through_other_dates(name: str, facts: Facts, columns: Iterable[Column]) -> list[Column]:
+def through_other_dates(name: str, dates: Mapping[str, float | None], columns: Iterable[Column]) -> list[Column]:
     """What tests of the other dates ask of this one, when the third date is known (``situation.with_defaults``).
 
     Time since resection is time since the last imaging plus the time between the two.
     """
-    known = [other for other in DATES if other != name and getattr(facts, other) is not None]
+    known = [number for other, number in dates.items() if other != name and number is not None]
     if len(known) != 1:
         return []
-    third: float = getattr(facts, known[0])
+    third = known[0]
     limits = [Range(at_least=0)]  # with a date on the wrong side of the other nothing follows
     limits += [column.test.operand for column in columns if column.test.op is Op.RANGE]
     moved = [_moved(limit, third, mirrored=name != DATES[0]) for limit in limits]

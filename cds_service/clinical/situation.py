@@ -7,15 +7,26 @@ that is not recorded as none, an order without a stated purpose as unspecified. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from typing import Any
 
+from cds_service.domain.alter import altered
 from cds_service.domain.facts import Facts
 from cds_service.domain.findings import Order
 from cds_service.knowledge.model import Knowledge
 
 GUT_SITES = frozenset({"stomach", "duodenum", "ampulla", "jejunum-ileum", "appendix", "colon", "rectum"})
 GEP_SITES = GUT_SITES | {"pancreas"}
+
+DEFAULTED = (
+    "nodes",
+    "prior_treatments",
+    "current_treatments",
+    "recurrence",
+    "order_intent",
+    "months_resection_to_last_imaging",
+    "months_since_last_imaging",
+)
+"""Facts that are filled in here when they are not recorded."""
 
 NOT_TRUE_UNLESS_RECORDED = (
     "curative_resection",
@@ -44,18 +55,24 @@ def with_defaults(facts: Facts) -> Facts:
         at_imaging = since_surgery - since_imaging if since_surgery >= since_imaging else None
     if since_surgery is not None and at_imaging is not None and since_imaging is None:
         since_imaging = since_surgery - at_imaging if since_surgery >= at_imaging else None
+    dates = {"months_resection_to_last_imaging": at_imaging, "months_since_last_imaging": since_imaging}
+    return altered(facts, _written(facts) | dates)
+
+
+def with_written_defaults(facts: Facts) -> Facts:
+    """The facts with the written defaults of SEL-0, for those whose dates have been reckoned."""
+    return altered(facts, _written(facts))
+
+
+def _written(facts: Facts) -> dict[str, object]:
     counted = facts.nodes_positive_count is not None and facts.nodes_positive_count > 0
-    known = copy(facts)
-    vars(known).update(
-        nodes="positive" if facts.nodes is None and counted else facts.nodes,
-        prior_treatments=facts.prior_treatments or (),
-        current_treatments=facts.current_treatments or (),
-        recurrence=facts.recurrence or "none",
-        order_intent=facts.order_intent or "unspecified",
-        months_resection_to_last_imaging=at_imaging,
-        months_since_last_imaging=since_imaging,
-    )
-    return known
+    return {
+        "nodes": "positive" if facts.nodes is None and counted else facts.nodes,
+        "prior_treatments": facts.prior_treatments or (),
+        "current_treatments": facts.current_treatments or (),
+        "recurrence": facts.recurrence or "none",
+        "order_intent": facts.order_intent or "unspecified",
+    }
 
 
 def patient_situation(facts: Facts, orders: tuple[Order, ...], knowledge: Knowledge) -> dict[str, Any]:

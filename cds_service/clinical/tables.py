@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from cds_service.clinical import followup, grading, imaging, staging
 from cds_service.clinical.conditions import evaluate
+from cds_service.clinical.remembering import KNOWLEDGES, SITUATIONS
 from cds_service.domain.facts import FACTS, Facts
+from cds_service.domain.same import Same
 from cds_service.domain.terms import CRITICAL
-from cds_service.knowledge.model import Knowledge, Row, Rule, SafetyRow, SameKnowledge
-
-_REMEMBERED: Final = 1024
-"""Situations that each table remembers."""
-_KNOWLEDGES: Final = 32
-"""Knowledges whose tables are held: one for each site policy, and room for the rows of another day."""
+from cds_service.knowledge.model import Knowledge, Row, Rule, SafetyRow
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Row)
@@ -38,7 +35,7 @@ class Remembered(Generic[T]):
 
     def __init__(self, function: Callable[[Mapping[str, Any]], T], names: Iterable[str]) -> None:
         self.names = tuple(sorted(set(names)))
-        self._answer = lru_cache(maxsize=_REMEMBERED)(
+        self._answer = lru_cache(maxsize=SITUATIONS)(
             lambda values: function(_Only(zip(self.names, values, strict=True)))
         )
 
@@ -93,7 +90,7 @@ class Tables:
 
 def tables(knowledge: Knowledge) -> Tables:
     """The tables of this knowledge; they are made when they are first asked for."""
-    return _tables(SameKnowledge(knowledge))
+    return _tables(Same(knowledge))
 
 
 def forget() -> None:
@@ -101,9 +98,9 @@ def forget() -> None:
     _tables.cache_clear()
 
 
-@lru_cache(maxsize=_KNOWLEDGES)
-def _tables(same: SameKnowledge) -> Tables:
-    return Tables(same.knowledge)
+@lru_cache(maxsize=KNOWLEDGES)
+def _tables(same: Same[Knowledge]) -> Tables:
+    return Tables(same.value)
 
 
 def _tested(rules: Iterable[Rule[Any]]) -> set[str]:

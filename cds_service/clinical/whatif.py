@@ -10,8 +10,8 @@ The work is bounded by a number of assessments, not by time, so the same request
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import compress
 from typing import Any, Final, NamedTuple
@@ -19,26 +19,26 @@ from typing import Any, Final, NamedTuple
 from cds_service.clinical import axes, readings
 from cds_service.clinical.assess import answer_with, with_fact
 from cds_service.clinical.conditions import evaluate
-from cds_service.clinical.followup import trigger
-from cds_service.clinical.imaging import OUT_OF_SCOPE
-from cds_service.clinical.outcomes import differences, group, level
-from cds_service.clinical.situation import (
-    NOT_TRUE_UNLESS_RECORDED,
-    order_situation,
-    patient_situation,
-    with_defaults,
-)
+from cds_service.clinical.kinds import alike
+from cds_service.clinical.outcomes import differences, level
+from cds_service.clinical.remembering import KINDS
+from cds_service.clinical.situation import DEFAULTED, with_defaults, with_written_defaults
+from cds_service.clinical.views import views_of
+from cds_service.domain.alter import altered
 from cds_service.domain.facts import FACTS, Facts
-from cds_service.domain.findings import Assessment, Change, Order, WhatIf, WouldChange
-from cds_service.domain.terms import LEVELS, NOT_RATED
-from cds_service.knowledge.model import Condition, Knowledge, SameKnowledge, UnitRow
+from cds_service.domain.findings import Assessment, Change, WhatIf, WouldChange
+from cds_service.domain.same import Same
+from cds_service.domain.terms import LEVELS
+from cds_service.knowledge.model import Condition, Knowledge
 
 MOST_EVALUATIONS: Final = 64
 """Most values tried in one call: some 20 ms at most. Nearly every chart needs fewer; beyond it the facts on which least
 hangs are left unexamined, and named."""
 
-_REMEMBERED: Final = 256
-"""Lists held in memory; what is held names no patient."""
+_PLACE: Final = {name: place for place, name in enumerate(FACTS)}
+
+Dates = tuple[float | None, ...]
+"""The dates of a patient as recorded, in the order of ``readings.DATES``; empty where they do not matter."""
 
 NOT_ASKED: Final = frozenset(
     {"days_since_same_procedure", "stated_grade", "recorded_t", "recorded_stage", "recorded_edition"}
@@ -46,91 +46,60 @@ NOT_ASKED: Final = frozenset(
 """No gaps in a record: no earlier study is the rule, and what others concluded follows from the findings themselves."""
 
 
-class _Views:
-    """The situation as rows see it.
-
-    Attributes:
-        patient: apart from any order.
-        orders: of each order, and of each suggested study.
-        studies: of each study that might be suggested.
-        gates: which functions look at facts at all.
-    """
-
-    def __init__(
-        self,
-        patient: Mapping[str, Any],
-        orders: Iterable[Mapping[str, Any]],
-        studies: Iterable[Mapping[str, Any]],
-        gates: Iterable[str],
-    ) -> None:
-        self.patient = patient
-        self.gates = frozenset(gates)
-        self._about_patient = (patient, *orders)
-        self._about_orders = self._about_patient[1:]
-        self._blocking = (*self._about_orders, *studies)
-        self._held: dict[tuple[int, bool, bool], bool] = {}
-
-    def show(self, column: readings.Column) -> bool:
-        """Whether knowing the fact can make a difference to this test: all else that its row asks must hold."""
-        if column.gate not in self.gates:
-            return False
-        if column.rest is None:
-            return True
-        key = (id(column.rest), column.per_order, column.blocks)
-        if key not in self._held:
-            about_orders = self._blocking if column.blocks else self._about_orders
-            views = about_orders if column.per_order else self._about_patient
-            self._held[key] = any(evaluate(column.rest, view).value for view in views)
-        return self._held[key]
-
-
 def would_change(facts: Facts, now: Assessment, knowledge: Knowledge) -> WhatIf:
-    """What knowing one more fact would change.
+    """What knowing one more fact would change; orders are named by their number among those assessed.
 
     Args:
         facts: the facts as recorded, before written defaults.
         now: their assessment.
         knowledge: the knowledge it was made with.
     """
-    orders = tuple(order.order for order in now.orders)
-    return _remembered(_Case(facts, orders, now.missing, SameKnowledge(knowledge), MOST_EVALUATIONS, now))
+    told = now.alike or now
+    known = vars(told.facts)
+    assumed = tuple(name for name in DEFAULTED if getattr(facts, name) is None and known[name] is not None)
+    case = _Case(Same(told), assumed, now.missing, Same(knowledge), MOST_EVALUATIONS)
+    dates = tuple(getattr(facts, name) for name in readings.DATES)
+    return _remembered(case, dates if _trials(case).hang_on_dates else ())
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What decides the list: the same facts, orders and knowledge have the same one, so ``now`` is not compared."""
+    """What decides the list but for dates: patients of the same kind have the same one.
 
-    facts: Facts
-    orders: tuple[Order, ...]
+    Attributes:
+        told: what is said of them.
+        assumed: facts that are among them by default or reckoning only, and so are open.
+    """
+
+    told: Same[Assessment]
+    assumed: tuple[str, ...]
     missing: tuple[str, ...]
-    same: SameKnowledge
+    same: Same[Knowledge]
     budget: int
-    now: Assessment = field(compare=False)
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _remembered(case: _Case) -> WhatIf:
-    """An EHR asks about one patient several times in a row: patient-view, order-select, order-sign."""
-    facts, now, knowledge = case.facts, case.now, case.same.knowledge
-    known = axes.axes(knowledge, facts.primary_site)
-    views = _views(facts, now, knowledge)
-    told = _Told(facts, now, known, knowledge)
+@lru_cache(maxsize=KINDS)
+def _remembered(case: _Case, dates: Dates) -> WhatIf:
+    trials = _trials(case)
     found: list[tuple[WouldChange, ...]] = []
     unexamined: list[str] = []
     spent = 0
-    for axis in known.axes:
-        if not is_open(axis.fact, facts, known, views.patient):
-            continue
-        question = _question(axis, facts, views, known, knowledge)
+    for axis in trials.open:
+        question = trials.question(axis, dates)
         if spent + len(question.groups) > case.budget:
             unexamined.append(axis.fact)
             continue
         spent += len(question.groups)
-        entries = _entries(question, told)
+        entries = trials.entries(question, dates)
         if entries:
             found.append(entries)
-    found.sort(key=lambda entries: _weight(entries, now))
+    found.sort(key=lambda entries: _weight(entries, case.missing))
     return WhatIf(tuple(entry for entries in found for entry in entries), tuple(unexamined), spent)
+
+
+@lru_cache(maxsize=KINDS)
+def _trials(case: _Case) -> _Trials:
+    return _Trials(case)
 
 
 def is_open(name: str, facts: Facts, known: axes.Axes, patient: Mapping[str, Any]) -> bool:
@@ -146,117 +115,106 @@ def is_open(name: str, facts: Facts, known: axes.Axes, patient: Mapping[str, Any
 
 
 class _Question(NamedTuple):
-    """What to try for one fact: its values in groups of which one has to be tried, and whether orders are concerned."""
+    """What to try for one fact: its values in groups of which one has to be tried, and whether orders are concerned.
+
+    Attributes:
+        live: which tests of the fact can make a difference.
+        reckons: whether the values hang on another date of the patient.
+    """
 
     axis: axes.Axis
+    live: list[bool]
     groups: list[list[axes.Value]]
     touches_orders: bool
+    reckons: bool = False
 
 
-class _Told(NamedTuple):
-    """What the values are tried on: the facts, what is said of them now, and by which rules."""
+class _Trials:
+    """What is tried on all patients of a kind; what does not hang on their exact dates is tried once.
 
-    facts: Facts
-    now: Assessment
-    known: axes.Axes
-    knowledge: Knowledge
-
-
-def _question(axis: axes.Axis, facts: Facts, views: _Views, known: axes.Axes, knowledge: Knowledge) -> _Question:
-    """The axis with what is particular to this patient.
-
-    A fact that can lead to another scenario or grade may be read by rows that only apply then, so all tests count.
+    Attributes:
+        open: the facts that are not on record and may be asked for.
+        hang_on_dates: whether the values of an unknown date hang on another date of the patient.
     """
-    live = [views.show(column) for column in axis.columns]
-    if any(column.rank in (readings.SCENARIO, readings.GRADE) for column in compress(axis.columns, live)):
-        live = [True for _ in live]
-    if axis.fact in readings.DATES and any(live):
-        dated = [column for other in known.axes if other.fact in readings.DATES for column in other.columns]
-        moved = readings.through_other_dates(axis.fact, facts, filter(views.show, dated))
-        axis = axes.axis(FACTS[axis.fact], (*axis.columns, *moved), knowledge)
-        live += [True for _ in moved]
-    return _Question(axis, axis.groups(live), axes.touches_orders(compress(axis.columns, live)))
+
+    def __init__(self, case: _Case) -> None:
+        self._now, self._knowledge = case.told.value, case.same.value
+        self._facts = self._now.facts
+        self._recorded = altered(self._facts, dict.fromkeys(case.assumed))
+        self._known = axes.axes(self._knowledge, self._facts.primary_site)
+        self._views = views_of(self._facts, self._now, self._knowledge)
+        self._questions: dict[str, _Question] = {}
+        self._entries: dict[str, tuple[WouldChange, ...]] = {}
+        patient = self._views.patient
+        self.open = [axis for axis in self._known.axes if is_open(axis.fact, self._recorded, self._known, patient)]
+        self.hang_on_dates = any(self.question(axis, ()).reckons for axis in self.open)
+
+    def question(self, axis: axes.Axis, dates: Dates) -> _Question:
+        """The axis with what is particular to these patients."""
+        found = self._questions.get(axis.fact)
+        if found is None:
+            found = self._questions[axis.fact] = self._question(axis)
+        return self._dated(found, dates) if found.reckons and dates else found
+
+    def _question(self, axis: axes.Axis) -> _Question:
+        """All tests of a fact that can lead to another scenario or grade count: other rows may read it then."""
+        live = [self._views.show(column) for column in axis.columns]
+        if any(column.rank in (readings.SCENARIO, readings.GRADE) for column in compress(axis.columns, live)):
+            live = [True for _ in live]
+        others = [name for name in readings.DATES if name != axis.fact and getattr(self._recorded, name) is not None]
+        reckons = axis.fact in readings.DATES and any(live) and len(others) == 1
+        return _Question(axis, live, axis.groups(live), axes.touches_orders(compress(axis.columns, live)), reckons)
+
+    def _dated(self, question: _Question, dates: Dates) -> _Question:
+        """The limits of a date that follow from limits of the others, when one of these is known."""
+        axis = question.axis
+        dated = [column for other in self._known.axes if other.fact in readings.DATES for column in other.columns]
+        recorded = dict(zip(readings.DATES, dates, strict=True))
+        moved = readings.through_other_dates(axis.fact, recorded, filter(self._views.show, dated))
+        axis = axes.axis(FACTS[axis.fact], (*axis.columns, *moved), self._knowledge)
+        groups = axis.groups([*question.live, *(True for _ in moved)])
+        return question._replace(axis=axis, groups=groups, touches_orders=True)
+
+    def entries(self, question: _Question, dates: Dates) -> tuple[WouldChange, ...]:
+        """One entry for each answer that knowing the fact could lead to, those that change most first."""
+        if question.reckons:
+            return self._tried(question, altered(self._facts, dict(zip(readings.DATES, dates, strict=True))))
+        fact = question.axis.fact
+        if fact not in self._entries:
+            self._entries[fact] = self._tried(question, self._facts)
+        return self._entries[fact]
+
+    def _tried(self, question: _Question, facts: Facts) -> tuple[WouldChange, ...]:
+        axis = question.axis
+        answers: dict[tuple[Change, ...], list[axes.Value]] = {}
+        for alike_values in question.groups:
+            changes = self._changes(question, with_fact(facts, axis.fact, alike_values[0].example))
+            if changes:
+                answers.setdefault(changes, []).extend(alike_values)
+        entries = [
+            WouldChange(axis.fact, axis.together(values), values[0].example, level(changes, self._knowledge), changes)
+            for changes, values in answers.items()
+        ]
+        return tuple(sorted(entries, key=lambda entry: LEVELS.index(entry.level)))
+
+    def _changes(self, question: _Question, facts: Facts) -> tuple[Change, ...]:
+        """What would be said otherwise; that a prompt for the fact falls silent is no news."""
+        known = with_defaults(facts) if question.reckons else with_written_defaults(facts)
+        if question.reckons:
+            known = alike(known, self._knowledge)
+        then = answer_with(known, self._now, self._knowledge, orders=question.touches_orders)
+        prompts = [rule.row.id for rule in self._known.prompts.get(question.axis.fact, ())]
+        return tuple(change for change in differences(self._now, then) if change.before not in prompts)
 
 
-def _changes(question: _Question, value: object, told: _Told) -> tuple[Change, ...]:
-    """What would be said otherwise; that a prompt for the fact falls silent is no news."""
-    fact = question.axis.fact
-    then = answer_with(with_fact(told.facts, fact, value), told.now, told.knowledge, orders=question.touches_orders)
-    prompts = [rule.row.id for rule in told.known.prompts.get(fact, ())]
-    return tuple(change for change in differences(told.now, then) if change.before not in prompts)
-
-
-def _entries(question: _Question, told: _Told) -> tuple[WouldChange, ...]:
-    """One entry for each answer that knowing the fact could lead to, those that change most first."""
-    axis = question.axis
-    answers: dict[tuple[Change, ...], list[axes.Value]] = {}
-    for alike in question.groups:
-        changes = _changes(question, alike[0].example, told)
-        if changes:
-            answers.setdefault(changes, []).extend(alike)
-    entries = [
-        WouldChange(axis.fact, axis.together(values), values[0].example, level(changes, told.knowledge), changes)
-        for changes, values in answers.items()
-    ]
-    return tuple(sorted(entries, key=lambda entry: LEVELS.index(entry.level)))
-
-
-def _weight(entries: tuple[WouldChange, ...], now: Assessment) -> tuple[int, bool, int, int]:
+def _weight(entries: tuple[WouldChange, ...], missing: tuple[str, ...]) -> tuple[int, bool, int, int]:
     """How much changes at most, whether a rule asks for the fact, by how many values, and the order of the record."""
     fact = entries[0].fact
     changing = sum(len(entry.values) for entry in entries)
-    return LEVELS.index(entries[0].level), fact not in now.missing, -changing, list(FACTS).index(fact)
-
-
-def _views(facts: Facts, now: Assessment, knowledge: Knowledge) -> _Views:
-    """The situations in which the rows were asked, put together from the assessment."""
-    facts = with_defaults(facts)
-    orders = tuple(order.order for order in now.orders)
-    patient = patient_situation(facts, orders, knowledge)
-    patient["followup_trigger"] = trigger(patient, knowledge)
-    patient |= {"scenario": now.scenario, "grade_2010": now.grade.who2010, "grade_2019": now.grade.who2019}
-    patient |= {name: False for name in NOT_TRUE_UNLESS_RECORDED if patient[name] is None}
-    ordered = []
-    for order in now.orders:
-        seen = order_situation(patient, order.order, knowledge)
-        ordered.append(seen | {"scenario": order.scenario, "order_too_early": "SAF-16" in order.warnings})
-        if order.suggestion:
-            ordered.append(order_situation(patient, Order("candidate", order.suggestion), knowledge))
-    scenarios = {now.scenario, *(order.scenario for order in now.orders)}
-    preferred = [knowledge.preferences[name].preference for name in sorted(scenarios) if name in knowledge.preferences]
-    keys = dict.fromkeys(key for keys in preferred for key in keys) if now.orders else {}
-    studies = [order_situation(patient, Order("candidate", key), knowledge) for key in keys]
-    return _Views(patient, ordered, studies, _gates(facts, now, knowledge))
-
-
-def _gates(facts: Facts, now: Assessment, knowledge: Knowledge) -> Iterator[str]:
-    """Which functions look at facts at all."""
-    yield readings.ALWAYS
-    if now.scenario != OUT_OF_SCOPE:
-        unit = next(row for row in knowledge.grading if isinstance(row, UnitRow))
-        yield readings.GRADED
-        yield readings.gate_of_unit(unit.factors[facts.mitoses_unit or unit.default])
-        if facts.mitoses is not None:
-            yield readings.COUNTED
-    if now.tnm:
-        stations = {entry.site for entry in (*knowledge.nodes.distant, *knowledge.nodes.regional)}
-        yield readings.STAGED
-        shown = now.tnm_primary_system
-        yield readings.gate_of_system(shown or "")
-        others = (name for name in now.tnm if shown is None or group(now.tnm[name]) != group(now.tnm[shown]))
-        yield from map(readings.gate_of_other_stage, others)
-        if not stations.isdisjoint(facts.metastases or ()):
-            yield readings.STATIONS
-    if now.auc == NOT_RATED:
-        yield readings.NO_OVERLAY
-    if now.followup.row is not None or any(order.scenario != now.scenario for order in now.orders):
-        yield readings.TIMED
-    if "too-early" in (now.followup.status, now.followup.sstr_status) or any(
-        "SAF-16" in order.warnings for order in now.orders
-    ):
-        yield readings.EARLY
+    return LEVELS.index(entries[0].level), fact not in missing, -changing, _PLACE[fact]
 
 
 def forget() -> None:
     """Throw away all lists that are remembered; for measurements."""
     _remembered.cache_clear()
+    _trials.cache_clear()

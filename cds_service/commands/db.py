@@ -12,6 +12,7 @@ from cds_service.settings import load_settings
 from cds_service.store.base import Kept
 from cds_service.store.connect import open_engine
 from cds_service.store.migrate import migrate as migrate_store
+from cds_service.store.spool import waiting_in
 
 
 @click.group()
@@ -41,6 +42,7 @@ def status(*, as_json: bool) -> None:
         current = at == newest
         kept = archive.kept() if current else None
         oldest = archive.oldest() if current else None
+    waiting = waiting_in(settings.spool_folder)
     told = {
         "store": where,
         "schema": at or "none",
@@ -48,6 +50,8 @@ def status(*, as_json: bool) -> None:
         "consults": kept.consults if kept else None,
         "cards": kept.cards if kept else None,
         "feedback": kept.feedback if kept else None,
+        "spooled_bytes": waiting.spooled,
+        "set_aside_bytes": waiting.set_aside,
         "oldest_consult": oldest.isoformat() if oldest else None,
         "retention_days": settings.retention_days or None,
     }

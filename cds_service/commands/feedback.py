@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,9 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from cds_service.commands.opening import instants, opened, period
+from cds_service.knowledge import load_knowledge
 from cds_service.reports.feedback import KEYS, REASON, FeedbackReport, Row, feedback_report
 from cds_service.settings import load_settings
+from cds_service.web.feedback_page import document
 
+_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 _MAIN_REASONS = 2
 _COUNTS = ("shown", "accepted", "overridden", "ignored")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -32,18 +36,26 @@ def feedback() -> None:
 @click.option("--by", type=click.Choice(list(KEYS)), default="rule", show_default=True, help="What to count by.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV.")
-def report(since: datetime | None, until: datetime | None, by: str, *, as_json: bool, as_csv: bool) -> None:
+@click.option("--html", type=_FILE, metavar="FILE", help="Write all of it as a page, with charts and over time.")
+def report(
+    since: datetime | None, until: datetime | None, by: str, *, as_json: bool, as_csv: bool, html: Path | None
+) -> None:
     """Count cards accepted, overridden and ignored, and why. Ignored are cards on which no feedback came.
 
     Periods count by when a card was shown; of several reports on a card the last decision counts.
     """
-    if as_json and as_csv:
-        raise click.UsageError("Give either --json or --csv.")
-    span = instants(since, until)
-    with opened(load_settings()) as archive:
-        found = feedback_report(archive.shown(*span), by)
+    if as_json + as_csv + bool(html) > 1:
+        raise click.UsageError("Give one of --json, --csv and --html.")
+    span, settings = instants(since, until), load_settings()
+    with opened(settings) as archive:
+        cards = tuple(archive.shown(*span))
         unknown = archive.on_unknown_cards(*span)
-    if as_json:
+    found = feedback_report(cards, by)
+    if html:
+        about = _about(since, until, unknown)
+        html.write_text(document(cards, load_knowledge(), settings.public_url or "", about), encoding="utf-8")
+        click.echo(f"Wrote {html}: {found.total.shown} cards.")
+    elif as_json:
         told = {"by": by, "total": _object(found.total, found), "rows": [_object(row, found) for row in found.rows]}
         days = {"since": since and f"{since:%Y-%m-%d}", "until": until and f"{until:%Y-%m-%d}"}
         click.echo(json.dumps(days | told | {"feedback_on_unknown_cards": unknown}, ensure_ascii=False))
@@ -51,6 +63,13 @@ def report(since: datetime | None, until: datetime | None, by: str, *, as_json: 
         click.echo(_csv(found), nl=False)
     else:
         _print(found, unknown)
+
+
+def _about(since: datetime | None, until: datetime | None, unknown: int) -> str:
+    """Which cards a page counts."""
+    first, last = (f"{day:%Y-%m-%d}" if day else "" for day in (since, until))
+    span = f"Cards shown {f'from {first}' if first else 'from the beginning'} to {last or 'the day of writing'} (UTC)."
+    return span + (f" Feedback on cards that are not in the store (any more): {unknown}." if unknown else "")
 
 
 def _object(row: Row, found: FeedbackReport) -> dict[str, Any]:

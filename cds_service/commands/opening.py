@@ -14,6 +14,8 @@ from cds_service.errors import StoreError
 from cds_service.settings import Settings
 from cds_service.store.archive import Archive
 from cds_service.store.connect import open_engine
+from cds_service.store.spool import adopt
+from cds_service.store.sql import SqlStore
 
 
 @contextmanager
@@ -31,6 +33,7 @@ def opened(settings: Settings, *, current: bool = True) -> Iterator[Archive]:
         archive = Archive(engine)
         if current:
             archive.require_current()
+            adopt(settings.spool_folder, SqlStore(engine))  # what processes left that are no more
         yield archive
     finally:
         engine.dispose()

@@ -1,4 +1,7 @@
-"""What the clinical functions answer with. Immutable values; no verbs."""
+"""What the clinical functions answer with. Immutable values; no verbs.
+
+Those without slots are altered (:mod:`cds_service.domain.alter`) once or more per call.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from cds_service.domain.facts import Facts
 from cds_service.domain.terms import Lack
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Order:
     """One study under consideration.
 
@@ -35,7 +38,7 @@ class Order:
     open_question: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DraftOrder:
     """A draft imaging order of the call.
 
@@ -146,7 +149,7 @@ class Measured:
     lesion: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PatientFacts:
     """The chart as facts, with where each comes from and what could not be used."""
 
@@ -245,7 +248,7 @@ class PamaRating:
     question: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OrderAssessment:
     """What there is to say about one order.
 
@@ -280,7 +283,7 @@ class OrderAssessment:
     suggestion_pama: PamaRating | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Followup:
     """Where the patient stands on the follow-up schedule. Months are of 30.4375 days.
 
@@ -327,7 +330,7 @@ class Change:
         what: one of :data:`cds_service.domain.terms.CHANGES`.
         before: what is said now; None for nothing.
         after: what would be said.
-        order: id of the order concerned; empty for the patient.
+        order: number of the order concerned among those assessed, from 1; empty for the patient.
         about: the edition, staging system or study that is spoken of, where there is more than one.
     """
 
@@ -364,7 +367,7 @@ class WhatIf:
     evaluations: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Assessment:
     """The answer to one call: everything the service has to say, before anyone chooses what deserves a card."""
 
@@ -391,3 +394,9 @@ class Assessment:
     """Rules that would have fired or not had these facts been known."""
     applied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Ids of the rows behind a rule that fired, for rules that have several."""
+    alike: Assessment | None = field(default=None, compare=False, repr=False)
+    """What is said of all patients of the same kind, the same object for all of them; itself it has none."""
+
+    def order_id(self, number: str) -> str:
+        """The id of the order that a change names by its number; empty for the patient."""
+        return self.orders[int(number) - 1].order.id if number else ""

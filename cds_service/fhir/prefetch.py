@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from cds_service.domain.findings import Skipped
 from cds_service.domain.terms import SUBSETTED, Lack
+from cds_service.protocol.glance import GlancedBundle, Prefetch
 from cds_service.protocol.surrogates import decode
-from cds_service.service import Input
+from cds_service.service import Input, Need
 
 _NOTHING = msgspec.Raw(b"")
 _NULL = msgspec.Raw(b"null")
@@ -39,7 +41,8 @@ _COMPANIONS = frozenset(
 _REMARKS = ("information", "warning")
 _PASSING = frozenset({"transient", "timeout", "throttled", "lock-error", "incomplete"})
 """Codes of issues that say of themselves that another try may succeed; any other error is not asked again (CH-057)."""
-Wanted = Callable[[bytes], bool]
+Wanted = Callable[[bytes], int]
+"""A :class:`Need`, or whether there is one."""
 
 
 class State(StrEnum):
@@ -107,6 +110,9 @@ class Page:
     passing: bool = False
 
 
+_ALL = Page(State.COMPLETE)
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Data that may still be had from the FHIR server.
@@ -137,11 +143,20 @@ class Received:
     """Resource types that may stand in an answer: those asked for, and what servers send along."""
     unread: int = 0
     """Observations that were left in place because their code means nothing here."""
+    later: list[Callable[[], None]] = field(default_factory=list)
+    """What reads the resources that are needed once there is something to say."""
 
     @property
     def unavailable(self) -> tuple[str, ...]:
         """Keys whose data could not be had in full."""
         return tuple(key for key, state in self.states.items() if state is not State.COMPLETE)
+
+    def read_later(self) -> bool:
+        """Read what was left for later; whether there was anything."""
+        waiting, self.later = self.later, []
+        for read in waiting:
+            read()
+        return bool(waiting)
 
     def replace_summaries(self, key: str) -> None:
         """Forget the summaries that came under a key, because all of it has come since."""
@@ -160,14 +175,23 @@ def receive(prefetch: Mapping[str, msgspec.Raw], inputs: Iterable[Input], wanted
     inputs = tuple(inputs)
     received = Received(known=_COMPANIONS.union(asked.resource_type for asked in inputs))
     for asked in inputs:
-        raw = prefetch.get(asked.key)
-        page = Page(State.ABSENT, lack=Lack.NOT_SENT) if raw is None else take(asked, raw, wanted, received)
+        page = _page(asked, prefetch, wanted, received)
         received.states[asked.key] = page.state
         if page.lack is not None:
             received.lacks[asked.key] = page.lack
         if page.next is not None or page.state is State.ABSENT or page.passing:
             received.gaps[asked.key] = Gap(page.next or "", page.damaged and bool(page.next))
     return received
+
+
+def _page(asked: Input, prefetch: Mapping[str, msgspec.Raw], wanted: Mapping[str, Wanted], received: Received) -> Page:
+    """What was prefetched under a key; a Bundle that was glanced at is not read again unless it has to be."""
+    if isinstance(prefetch, Prefetch) and asked.key in prefetch.glances and asked.resource_type in wanted:
+        seen = _Value(asked, wanted, received).glanced(prefetch)
+        if seen is not None:
+            return seen
+    raw = prefetch.get(asked.key)
+    return Page(State.ABSENT, lack=Lack.NOT_SENT) if raw is None else take(asked, raw, wanted, received)
 
 
 def take(asked: Input, raw: msgspec.Raw, wanted: Mapping[str, Wanted], received: Received) -> Page:
@@ -205,11 +229,46 @@ class _Value:
     """Codes of the errors reported in place of data."""
 
     def read(self, raw: msgspec.Raw) -> Page:
-        state = self._state(raw)
+        return self._page(self._state(raw))
+
+    def glanced(self, prefetch: Prefetch) -> Page | None:
+        """The page a Bundle is whose entries were all seen; None if something was left out of one of them."""
+        key, kind = self.asked.key, self.asked.resource_type
+        bundle, wanted = prefetch.glances[key], self.wanted[kind]
+        seen = [entry.resource for entry in bundle.entry or ()]
+        tags = {bytes(resource.meta.tag) for resource in seen if resource.meta is not None}
+        if any(_CUT in tag for tag in tags):
+            return None
+        codes = [bytes(resource.code) for resource in seen]
+        need = {code: wanted(code) for code in set(codes)}
+        needs = [need[code] for code in codes]
+        if seen:
+            self.kinds.add(kind)
+            self.received.unread += needs.count(Need.NO)
+        state = self._of_all(bundle, self._read_those(prefetch, needs, Need.YES))
+        if Need.LATER in needs and state is State.COMPLETE:
+            self.received.later.append(partial(self._read_later, prefetch, needs))
+        elif Need.LATER in needs:
+            state = self._of_all(bundle, {state} | self._read_those(prefetch, needs, Need.LATER))
+        return self._page(state)
+
+    def _read_later(self, prefetch: Prefetch, needs: list[int]) -> None:
+        """What was left; the key is not complete if one of them cannot be read."""
+        if State.INCOMPLETE in self._read_those(prefetch, needs, Need.LATER):
+            self.received.states[self.asked.key] = State.INCOMPLETE
+            self.received.lacks[self.asked.key] = Lack.UNREADABLE
+
+    def _read_those(self, prefetch: Prefetch, needs: list[int], wanted: Need) -> set[State]:
+        """Read the resources of one need, and say what states they leave."""
+        kind, found = self.asked.resource_type, [number for number, need in enumerate(needs) if need == wanted]
+        resources = prefetch.resources(self.asked.key) if found else []
+        return {self._whole(kind, resources[number]) for number in found}
+
+    def _page(self, state: State) -> Page:
         if state is State.COMPLETE and self._is_about_something_else():
             return Page(State.ERROR, lack=Lack.UNREADABLE, passing=True)
         if state is State.COMPLETE:
-            return Page(state)
+            return _ALL
         if state is State.INCOMPLETE and self.cut:
             return Page(state, None, self.damaged, Lack.SUMMARY_ONLY, passing=True)
         if state is State.INCOMPLETE:
@@ -237,7 +296,12 @@ class _Value:
         """All entries, and the worst of their states."""
         entries = bundle.entry or []
         of_interest = self._of_interest(raw, entries)
-        states = {self._resource(entry.resource) for entry in of_interest if entry.resource != _NOTHING}
+        return self._of_all(
+            bundle, {self._resource(entry.resource) for entry in of_interest if entry.resource != _NOTHING}
+        )
+
+    def _of_all(self, bundle: _Bundle | GlancedBundle, states: set[State]) -> State:
+        """The worst of the states of the entries, and of what the Bundle says of itself."""
         if _is_cut(bundle.meta) or _is_count(bundle):
             self.cut = True
             states.add(State.INCOMPLETE)
@@ -297,6 +361,14 @@ class _Value:
                 return State.COMPLETE
             if kind == "Bundle":
                 return self._entries(raw, _BUNDLES.decode(raw))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._skip("an entry is no readable resource")
+            return State.INCOMPLETE
+        return self._whole(kind, raw, cut=cut)
+
+    def _whole(self, kind: object, raw: msgspec.Raw, *, cut: bool = False) -> State:
+        """A resource that is read in full."""
+        try:
             resource = msgspec.json.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._skip("an entry is no readable resource")
@@ -343,11 +415,12 @@ def _is_cut(meta: msgspec.Raw) -> bool:
     return _CUT in bytes(meta)
 
 
-def _is_count(bundle: _Bundle) -> bool:
+def _is_count(bundle: _Bundle | GlancedBundle) -> bool:
     """Whether matches were counted and none of them sent; an empty page among others names its neighbours."""
+    if bundle.entry or not isinstance(bundle.total, int) or bundle.total <= 0:
+        return False
     links = bundle.link if isinstance(bundle.link, list) else ()
-    alone = not any(isinstance(link, dict) and link.get("relation") in _NEIGHBOURS for link in links)
-    return isinstance(bundle.total, int) and bundle.total > 0 and not bundle.entry and alone
+    return not any(isinstance(link, dict) and link.get("relation") in _NEIGHBOURS for link in links)
 
 
 def _next(link: object) -> str | None:

@@ -6,17 +6,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
-from typing import Any, Generic, Literal, TypeVar
+from functools import lru_cache
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
 from cds_service.domain.policy import OrderWriting, Windows
+from cds_service.domain.same import Same
 from cds_service.errors import KnowledgeError
 from cds_service.knowledge.ranges import Range
 from cds_service.knowledge.site import DEFAULT_SITE, EngineeringDefault, FollowupProfile, Settings, Site
 
 Basis = Literal["seed", "public", "derived", "reading", "engineering-default"]
 Severity = Literal["critical", "warning", "info"]
+_DAYS: Final = 32
+"""Days whose knowledge is held in memory."""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -535,31 +539,11 @@ class Knowledge:
         iso = day.isoformat()
         if self.newest_start <= iso and (not self.first_end or iso < self.first_end):
             return self
-        out = {row.id for row in self.rows.values() if not row.in_force(iso)}
-        if all(rule.row.id in out for rule in self.selection):
-            raise KnowledgeError(
-                f"No guideline rows are in force on {iso}; the earliest are those of {self._earliest}."
-            )
-        return replace(
-            self,
-            ratings=rating_table(row for row in self.rating_rows if row.id not in out),
-            markers={name: row for name, row in self.markers.items() if row.id not in out},
-            triggers=None if self.triggers and self.triggers.row.id in out else self.triggers,
-            preferences={key: row for key, row in self.preferences.items() if row.id not in out},
-            grading=tuple(row for row in self.grading if row.id not in out),
-            staging={key: _kept(rules, out) for key, rules in self.staging.items()},
-            selection=_kept(self.selection, out),
-            overlay=_kept(self.overlay, out),
-            advice=_kept(self.advice, out),
-            safety=_kept(self.safety, out),
-            staging_warnings=_kept(self.staging_warnings, out),
-            followup=_kept(self.followup, out),
-            pama={category: row for category, row in self.pama.items() if row.id not in out},
-            context=tuple(row for row in self.context if row.id not in out),
-        )
+        return _in_force(Same(self), iso)
 
     @property
-    def _earliest(self) -> str:
+    def earliest(self) -> str:
+        """Day on which the first rows came into force."""
         return min(row.valid_from for row in self.rows.values())
 
     def expired(self, today: date) -> tuple[Row, ...]:
@@ -567,16 +551,29 @@ class Knowledge:
         return tuple(row for row in self.rows.values() if row.review_by < today.isoformat())
 
 
-class SameKnowledge:
-    """Knowledge as a key of a cache: it is the same only when it is the same object."""
-
-    __slots__ = ("knowledge",)
-
-    def __init__(self, knowledge: Knowledge) -> None:
-        self.knowledge = knowledge
-
-    def __hash__(self) -> int:
-        return id(self.knowledge)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SameKnowledge) and other.knowledge is self.knowledge
+@lru_cache(maxsize=_DAYS)
+def _in_force(same: Same[Knowledge], iso_day: str) -> Knowledge:
+    """Made once for each day, so that what is remembered of its rows is found again."""
+    knowledge = same.value
+    out = {row.id for row in knowledge.rows.values() if not row.in_force(iso_day)}
+    if all(rule.row.id in out for rule in knowledge.selection):
+        raise KnowledgeError(
+            f"No guideline rows are in force on {iso_day}; the earliest are those of {knowledge.earliest}."
+        )
+    return replace(
+        knowledge,
+        ratings=rating_table(row for row in knowledge.rating_rows if row.id not in out),
+        markers={name: row for name, row in knowledge.markers.items() if row.id not in out},
+        triggers=None if knowledge.triggers and knowledge.triggers.row.id in out else knowledge.triggers,
+        preferences={key: row for key, row in knowledge.preferences.items() if row.id not in out},
+        grading=tuple(row for row in knowledge.grading if row.id not in out),
+        staging={key: _kept(rules, out) for key, rules in knowledge.staging.items()},
+        selection=_kept(knowledge.selection, out),
+        overlay=_kept(knowledge.overlay, out),
+        advice=_kept(knowledge.advice, out),
+        safety=_kept(knowledge.safety, out),
+        staging_warnings=_kept(knowledge.staging_warnings, out),
+        followup=_kept(knowledge.followup, out),
+        pama={category: row for category, row in knowledge.pama.items() if row.id not in out},
+        context=tuple(row for row in knowledge.context if row.id not in out),
+    )

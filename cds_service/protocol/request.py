@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -18,6 +20,7 @@ from cds_service.protocol.authorization import FhirAccess, read_access
 from cds_service.protocol.configuration import read_configuration
 from cds_service.protocol.contexts import CONTEXTS
 from cds_service.protocol.deviations import OLDER_NAMES, deviations, of_extension
+from cds_service.protocol.glance import Glances, Prefetch
 from cds_service.protocol.surrogates import MENDED, UNREADABLE, decode
 from cds_service.protocol.written import drafts_as_written
 
@@ -46,6 +49,13 @@ class _UsualEnvelope(_Envelope):
 
 _ENVELOPES = msgspec.json.Decoder(_Envelope)
 _USUAL_ENVELOPES = msgspec.json.Decoder(_UsualEnvelope)
+
+
+@cache
+def _glancing(glances: Glances) -> msgspec.json.Decoder[_Envelope]:
+    """Decodes a call whose prefetch is as a service asks for it."""
+    found = [("prefetch", glances.values)]
+    return msgspec.json.Decoder(msgspec.defstruct("GlancingEnvelope", found, bases=(_Envelope,), kw_only=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +97,20 @@ class HookRequest:
         return self.fhir.server if self.fhir else ""
 
 
-def parse_request(body: bytes, hook: str) -> HookRequest:
+def parse_request(body: bytes, hook: str, glances: Glances | None = None) -> HookRequest:
     """Read and admit a call to a service of ``hook``.
+
+    Args:
+        body: as it came.
+        hook: what the service answers.
+        glances: what is looked at in prefetch while the body is read; nothing without it.
 
     Raises:
         NotJson: the body is no JSON object, or nested beyond reason.
         InvalidRequest: a member the answer depends on is missing or mistyped.
         HookMismatch: the call names another hook than the service's.
     """
-    envelope, context, written = _decode(body)
+    envelope, context, written, prefetch = _decode(body, glances)
     defects: list[str] = []
     _check_hook(envelope.hook, hook)
     instance = _instance(envelope.hookInstance, defects)
@@ -124,17 +139,19 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         selections=_references("selections", context, hook),
         dispatched=_references("dispatchedOrders", context, hook),
         appointments=appointments,
-        prefetch=_prefetch(envelope.prefetch, defects),
+        prefetch=_prefetch(prefetch, defects),
         fhir=read_access(envelope.fhirServer, envelope.fhirAuthorization, defects),
         configuration=read_configuration(envelope.extension),
         defects=tuple(defects),
     )
 
 
-def _decode(body: bytes) -> tuple[_Envelope, Any, Mapping[str, msgspec.Raw]]:
-    """The call, its context as plain JSON, and the drafts in it as they were written, if that is how they are read."""
+def _decode(
+    body: bytes, glances: Glances | None
+) -> tuple[_Envelope, Any, Mapping[str, msgspec.Raw], msgspec.Raw | Mapping[str, msgspec.Raw]]:
+    """The call, its context as plain JSON, the drafts in it as they were written if they are read so, and prefetch."""
     try:
-        envelope, whole = decode(_envelope, body)
+        envelope, whole = decode(partial(_envelope, glances=glances), body)
         context = msgspec.json.decode(envelope.context)
     except msgspec.ValidationError as error:
         raise NotJson(f"The body is JSON but cannot be read as an object: {error}.") from None
@@ -145,10 +162,17 @@ def _decode(body: bytes) -> tuple[_Envelope, Any, Mapping[str, msgspec.Raw]]:
     written = drafts_as_written(envelope.context)
     if whole is not body:
         written = {reference: raw for reference, raw in written.items() if MENDED not in bytes(raw)}
-    return envelope, context, written
+    found: Any = envelope.prefetch
+    if glances is not None and isinstance(found, glances.values):
+        found = Prefetch(found, glances, whole)
+    return envelope, context, written, found
 
 
-def _envelope(body: bytes) -> _Envelope:
+def _envelope(body: bytes, glances: Glances | None) -> _Envelope:
+    """The call, read with as much about prefetch as its shape allows."""
+    if glances is not None:
+        with suppress(msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+            return _glancing(glances).decode(body)
     try:
         return _USUAL_ENVELOPES.decode(body)
     except msgspec.ValidationError:
@@ -239,17 +263,15 @@ def _references(name: str, context: dict[str, Any], hook: str) -> tuple[str, ...
     return tuple(item.strip() for item in value if isinstance(item, str) and item.strip())
 
 
-def _prefetch(sent: msgspec.Raw | dict[str, msgspec.Raw], defects: list[str]) -> Mapping[str, msgspec.Raw]:
-    if isinstance(sent, dict):
-        found = sent
-    elif sent in (_NO_BODY, _NULL):
-        return {}
-    else:
+def _prefetch(sent: msgspec.Raw | Mapping[str, msgspec.Raw], defects: list[str]) -> Mapping[str, msgspec.Raw]:
+    if isinstance(sent, Mapping):
+        seen = sent.glances if isinstance(sent, Prefetch) else {}
+        if not all(key in seen or _may_be_resource(sent[key]) for key in sent):
+            defects.append("CH-039 a value of prefetch is no resource")
+        return sent
+    if sent not in (_NO_BODY, _NULL):
         defects.append("CH-039 prefetch is no object")
-        return {}
-    if not all(map(_may_be_resource, found.values())):
-        defects.append("CH-039 a value of prefetch is no resource")
-    return found
+    return {}
 
 
 def _may_be_resource(value: msgspec.Raw) -> bool:

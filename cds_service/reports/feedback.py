@@ -69,6 +69,28 @@ class FeedbackReport:
     displays: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class OverTime:
+    """Rows by key and month, keys and months in the order of their reports; months without a card are left out."""
+
+    by: str
+    months: tuple[str, ...]
+    lines: tuple[tuple[str, tuple[Row, ...]], ...]
+    displays: Mapping[str, str]
+
+
+def over_time(cards: Iterable[ShownCard], by: str) -> OverTime:
+    """Count shown cards by one of :data:`KEYS` in each month in which a card was shown."""
+    cards = tuple(cards)
+    whole, months = feedback_report(cards, by), tuple(row.key for row in feedback_report(cards, "month").rows)
+    cells = {(row.key, month): Row(month) for row in whole.rows for month in months}
+    for card in cards:
+        for key in KEYS[by](card):
+            cells[key, KEYS["month"](card)[0]].add(card)
+    lines = tuple((row.key, tuple(cells[row.key, month] for month in months)) for row in whole.rows)
+    return OverTime(by, months, lines, whole.displays)
+
+
 def feedback_report(cards: Iterable[ShownCard], by: str) -> FeedbackReport:
     """Count shown cards by one of :data:`KEYS`; most shown first, months in their order."""
     rows: dict[str, Row] = {}

@@ -113,6 +113,19 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much has not come into the database, in bytes.
+
+    Attributes:
+        spooled: what waits for it.
+        set_aside: what it will never take: damaged or refused.
+    """
+
+    spooled: int = 0
+    set_aside: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SyntheticPatient:
     """A bundled, invented patient for demonstration."""
 
@@ -131,7 +144,7 @@ class Store(Protocol):
         """Whether the store answers and its schema is the current one."""
 
     def record(self, consult: ConsultRecord) -> None:
-        """Keep a consult and its cards, all or nothing; returns once it is on disk.
+        """Keep a consult and its cards, all or nothing; returns once it outlives this process.
 
         Raises:
             StoreError: nothing was kept.
@@ -146,6 +159,19 @@ class Store(Protocol):
         Raises:
             StoreError: nothing was kept.
         """
+
+    def settle(self) -> None:
+        """Bring what this process has kept to where reports find it.
+
+        Raises:
+            StoreError: it waits on.
+        """
+
+    def takes_records(self) -> bool:
+        """Whether a consult can be kept now, in whatever place that outlives this process."""
+
+    def waiting(self) -> Waiting:
+        """How much waits to be brought there, of all processes on this machine."""
 
     def pseudonym_key(self) -> bytes:
         """The store's own random key for patient hashes, made at the first call and the same ever after."""

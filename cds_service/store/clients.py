@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from cds_service.clients import Client, Key, PamaPlacement
@@ -20,6 +20,19 @@ from cds_service.store.tables import client, client_jku, client_key, used_token
 
 GIVEN = ""
 """The source of keys that were given out of band."""
+
+_ALL: Final = select(client).order_by(client.c.id)
+_NAMED: Final = _ALL.where(client.c.id == bindparam("client"))
+_WITH_ISSUER: Final = _ALL.where(client.c.issuer == bindparam("issuer"))
+_FETCHES: Final = select(client_jku).where(client_jku.c.client_id == bindparam("client")).order_by(client_jku.c.url)
+_KEYS: Final = (
+    select(client_key)
+    .where(client_key.c.client_id == bindparam("client"))
+    .order_by(client_key.c.source, client_key.c.kid)
+)
+_FORGET: Final = delete(used_token).where(used_token.c.expires_at < bindparam("now"))
+_USE: Final = insert(used_token)
+"""What every call with a token asks; put together once, which takes longer than to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +140,18 @@ class SqlClients:
         Raises:
             ClientInvalid: there is no such client.
         """
-        found = self._read(client.c.id == client_id)
+        found = self._read(_NAMED, client=client_id)
         if not found:
             raise _nobody(client_id)
         return found[0]
 
     def with_issuer(self, issuer: str) -> Registered | None:
         """The client whose tokens have this issuer."""
-        return next(iter(self._read(client.c.issuer == issuer)), None)
+        return next(iter(self._read(_WITH_ISSUER, issuer=issuer)), None)
 
     def all(self) -> tuple[Registered, ...]:
         """Every client, by id."""
-        return self._read(client.c.id.is_not(None))
+        return self._read(_ALL)
 
     def origins(self) -> frozenset[str]:
         """The origins of browser pages of all clients that are enabled."""
@@ -146,9 +159,9 @@ class SqlClients:
             listed = connection.execute(select(client.c.cors_origins).where(client.c.enabled)).scalars()
             return frozenset(origin for origins in listed for origin in origins)
 
-    def _read(self, where: Any) -> tuple[Registered, ...]:
+    def _read(self, asked: Select[Any], **named: str) -> tuple[Registered, ...]:
         with _reported("The clients could not be read"), self.engine.connect() as connection:
-            rows = connection.execute(select(client).where(where).order_by(client.c.id)).all()
+            rows = connection.execute(asked, named).all()
             return tuple(_registered(connection, row) for row in rows)
 
     # --- keys ---------------------------------------------------------------------------------------------------------
@@ -205,8 +218,8 @@ class SqlClients:
         """
         try:
             with self._writing() as connection:
-                connection.execute(delete(used_token).where(used_token.c.expires_at < now))
-                connection.execute(insert(used_token).values(digest=digest, expires_at=expires_at))
+                connection.execute(_FORGET, {"now": now})
+                connection.execute(_USE, {"digest": digest, "expires_at": expires_at})
         except IntegrityError:
             return False
         return True
@@ -275,12 +288,8 @@ def _insert_keys(connection: Connection, client_id: str, source: str, keys: Iter
 
 
 def _registered(connection: Connection, row: Row[Any]) -> Registered:
-    fetches = connection.execute(
-        select(client_jku).where(client_jku.c.client_id == row.id).order_by(client_jku.c.url)
-    ).all()
-    keys = connection.execute(
-        select(client_key).where(client_key.c.client_id == row.id).order_by(client_key.c.source, client_key.c.kid)
-    ).all()
+    fetches = connection.execute(_FETCHES, {"client": row.id}).all()
+    keys = connection.execute(_KEYS, {"client": row.id}).all()
     return Registered(
         client=Client(
             id=row.id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -12,6 +13,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from cds_service.errors import SettingsError, StoreError
 
 _BUSY_SECONDS = 10
+_PATIENCE = {"connect_timeout": 3, "tcp_user_timeout": 5000}
+"""Seconds until a server that does not answer is given up, and milliseconds until a connection that went dead is."""
 _POSTGRESQL = ("postgres", "postgresql")
 """Spellings without a driver; the driver is psycopg."""
 
@@ -30,7 +33,7 @@ def open_engine(url: str) -> Engine:
         return _open_postgresql(parsed)
     if parsed.database and parsed.database != ":memory:":
         _make_folder(Path(parsed.database).parent)
-    engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})
+    engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, json_serializer=_json)
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
@@ -39,7 +42,7 @@ def _open_postgresql(url: URL) -> Engine:
     if url.drivername in _POSTGRESQL:
         url = url.set(drivername="postgresql+psycopg")
     try:
-        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _BUSY_SECONDS})
+        engine = create_engine(url, pool_pre_ping=True, connect_args=_PATIENCE, json_serializer=_json)
     except (NoSuchModuleError, ImportError):
         raise SettingsError(
             f"PNET_CDS_DATABASE_URL: there is no driver for {url.drivername!r} in this installation; SQLite needs "
@@ -47,6 +50,10 @@ def _open_postgresql(url: URL) -> Engine:
         ) from None
     event.listen(engine, "connect", _prepare_postgresql)
     return engine
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _make_folder(folder: Path) -> None:

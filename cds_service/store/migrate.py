@@ -26,6 +26,8 @@ def _config(location: str) -> Config:
 def migrate(engine: Engine, to: str = "head") -> None:
     """Create or upgrade the schema, to the newest migration unless another is named.
 
+    A schema that a later release has made is left as it is, see :func:`serves`.
+
     Raises:
         StoreError: the database cannot be reached or upgraded.
     """
@@ -34,6 +36,8 @@ def migrate(engine: Engine, to: str = "head") -> None:
         try:
             with engine.begin() as connection:
                 _alone(connection)
+                if _later(MigrationContext.configure(connection).get_current_revision(), _newest(config)):
+                    return
                 config.attributes["connection"] = connection
                 command.upgrade(config, to)
         except Exception as error:
@@ -54,9 +58,27 @@ def is_current(engine: Engine) -> bool:
     return at == newest
 
 
+def serves(engine: Engine) -> bool:
+    """Whether this release can work on the database: at its newest migration, or at one of a later release.
+
+    In every rolling update the first instance of the new release migrates while others of the old one still answer
+    calls. Migrations therefore only add what earlier releases do without, and have numbers that grow.
+    """
+    at, newest = revisions(engine)
+    return at == newest or _later(at, newest)
+
+
+def _later(at: str | None, newest: str) -> bool:
+    return at is not None and at.isdecimal() and int(at) > int(newest)
+
+
 def revisions(engine: Engine) -> tuple[str | None, str]:
     """The migration the database is at, if any, and the newest one."""
     with as_file(files("cds_service.store") / "migrations") as folder:
-        newest = ScriptDirectory.from_config(_config(str(folder))).get_current_head()
+        newest = _newest(_config(str(folder)))
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision(), str(newest)
+        return MigrationContext.configure(connection).get_current_revision(), newest
+
+
+def _newest(config: Config) -> str:
+    return str(ScriptDirectory.from_config(config).get_current_head())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 
@@ -14,4 +13,4 @@ def patient_pseudonym(key: bytes, client: str, fhir_server: str, patient_id: str
     are written as a JSON list, so that no two different triples give the same text.
     """
     said = json.dumps([client, fhir_server.rstrip("/"), patient_id]).encode()
-    return hmac.new(key, said, hashlib.sha256).hexdigest()
+    return hmac.digest(key, said, "sha256").hex()

@@ -11,20 +11,26 @@ from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Select, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, StatementError
 
-from cds_service.errors import StoreError
+from cds_service.errors import RecordRefused, StoreError
 from cds_service.store.base import CardRecord, ConsultRecord, FeedbackRecord, SuggestedOrder
 from cds_service.store.tables import card, consult
 
 
 @contextmanager
 def reported(what: str) -> Iterator[None]:
-    """A failure of the database as our own error, without its statement and values."""
+    """A failure of the database as our own error, without its statement and values.
+
+    Raises:
+        RecordRefused: because of the values.
+        StoreError: because of the database.
+    """
     try:
         yield
     except SQLAlchemyError as error:
-        raise StoreError(f"{what}: {type(error).__name__}.") from None
+        values = isinstance(error, DataError | IntegrityError) or type(error) is StatementError
+        raise (RecordRefused if values else StoreError)(f"{what}: {type(error).__name__}.") from None
 
 
 def in_utc(moment: datetime) -> datetime:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, delete, insert, select
+from sqlalchemy import Connection, Engine, Insert, Table, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from cds_service.store.base import ConsultRecord, FeedbackRecord, SyntheticPatient
-from cds_service.store.migrate import is_current
+from cds_service.store.base import ConsultRecord, FeedbackRecord, SyntheticPatient, Waiting
+from cds_service.store.migrate import serves
 from cds_service.store.rows import card_row, consult_records, consult_row, feedback_row, reported, whole_consults
 from cds_service.store.tables import card, consult, feedback, secret, synthetic_patient
 
@@ -26,9 +27,9 @@ class SqlStore:
         self.engine = engine
 
     def ready(self) -> bool:
-        """Whether the database answers and is at the newest migration."""
+        """Whether the database answers and its schema is the one of this release, or of a later one."""
         try:
-            return is_current(self.engine)
+            return serves(self.engine)
         except SQLAlchemyError:
             return False
 
@@ -40,6 +41,16 @@ class SqlStore:
             if rows:
                 connection.execute(_CARD, rows)
 
+    def replay(self, consults: tuple[ConsultRecord, ...], feedback_records: tuple[FeedbackRecord, ...]) -> None:
+        """Keep what waited in one transaction; what is there already stays as it is."""
+        consult_rows = [consult_row(record) for record in consults]
+        card_rows = [card_row(record.id, n, item) for record in consults for n, item in enumerate(record.cards)]
+        feedback_rows = _unique(feedback_records)
+        with reported("What waited could not be recorded"), self.engine.begin() as connection:
+            _insert_new(connection, consult, consult_rows)
+            _insert_new(connection, card, card_rows)
+            _insert_new(connection, feedback, feedback_rows)
+
     def consult_of_card(self, card_uuid: str) -> ConsultRecord | None:
         """The consult a card belongs to, with all its cards."""
         with reported("The store could not be read"), self.engine.connect() as connection:
@@ -49,10 +60,19 @@ class SqlStore:
 
     def keep_feedback(self, entries: tuple[FeedbackRecord, ...]) -> None:
         """Keep feedback in one transaction; what says the same is kept once."""
-        rows = {row["id"]: row for row in map(feedback_row, entries)}
         with reported("The feedback could not be kept"), self.engine.begin() as connection:
-            # One order for all writers, so that two batches with the same entries cannot wait for each other.
-            _insert_new(connection, feedback, [rows[key] for key in sorted(rows)])
+            _insert_new(connection, feedback, _unique(entries))
+
+    def settle(self) -> None:
+        """Nothing waits here."""
+
+    def takes_records(self) -> bool:
+        """Whether the database can be used: there is no other place."""
+        return self.ready()
+
+    def waiting(self) -> Waiting:
+        """Nothing."""
+        return Waiting()
 
     def pseudonym_key(self) -> bytes:
         """The store's own key; of several processes that start at once, all get the one that was first."""
@@ -91,11 +111,20 @@ class SqlStore:
         return tuple(SyntheticPatient(r.slug, r.title, r.story, r.as_of, r.hook, r.bundle) for r in rows)
 
 
+def _unique(entries: tuple[FeedbackRecord, ...]) -> list[dict[str, Any]]:
+    """Rows in one order for all writers, so that two batches with the same entries cannot wait for each other."""
+    rows = {row["id"]: row for row in map(feedback_row, entries)}
+    return [rows[key] for key in sorted(rows)]
+
+
 def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     """Insert the rows whose key is not there yet."""
-    if not rows:
-        return
-    if connection.dialect.name == "sqlite":
-        connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
-    else:
-        connection.execute(postgresql.insert(table).on_conflict_do_nothing(), rows)
+    if rows:
+        connection.execute(_new(connection.dialect.name, table), rows)
+
+
+@cache
+def _new(dialect: str, table: Table) -> Insert:
+    if dialect == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()

@@ -118,7 +118,7 @@ def _unknown(what_if: WhatIf, assessment: Assessment, knowledge: Knowledge) -> I
     def told(changes: tuple[Change, ...]) -> Iterator[str]:
         """What would change about the patient, then about each order."""
         for order in dict.fromkeys(change.order for change in changes):
-            study = studies.get(order)
+            study = studies.get(assessment.order_id(order))
             about = f"{knowledge.procedures[study].short}: " if study else "the ordered study: " if order else ""
             for words in whatif_words.changes([c for c in changes if c.order == order], knowledge):
                 yield about + unmarked(words)

@@ -22,8 +22,9 @@ from cds_service.artefacts.naming import stamp
 from cds_service.artefacts.plans import CHOICE
 from cds_service.clients import Caller
 from cds_service.consult import about_options
+from cds_service.domain.same import Same
 from cds_service.errors import FactsError, InvalidRequest, NotJson, PatientMismatch, UnknownArtefact
-from cds_service.knowledge.model import Knowledge, SameKnowledge
+from cds_service.knowledge.model import Knowledge
 from cds_service.pipeline import Parts
 from cds_service.web.access import FHIR, OPEN
 from cds_service.web.caller import current_caller
@@ -61,9 +62,7 @@ def blueprint(parts_for: Callable[[Caller], Parts], shared: Parts, charts: Chart
     def served() -> _Served:
         parts = parts_for(current_caller())
         day = parts.today()
-        return _Served(
-            parts, parts.knowledge.on(day), made(SameKnowledge(parts.knowledge), parts.terminology, day), day
-        )
+        return _Served(parts, parts.knowledge.on(day), made(Same(parts.knowledge), parts.terminology, day), day)
 
     @routes.get(OPEN)
     def metadata() -> Response:
@@ -95,8 +94,8 @@ def blueprint(parts_for: Callable[[Caller], Parts], shared: Parts, charts: Chart
     return routes
 
 
-def _made(same: SameKnowledge, terminology: Terminology, day: date) -> Artefacts:
-    return artefacts(same.knowledge.on(day), terminology)
+def _made(same: Same[Knowledge], terminology: Terminology, day: date) -> Artefacts:
+    return artefacts(same.value.on(day), terminology)
 
 
 def _fhir(resource: Mapping[str, Any]) -> Response:

@@ -31,6 +31,7 @@ def register(app: Flask, settings: Settings) -> None:
         trusted = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted, x_proto=trusted, x_host=trusted)  # type: ignore[method-assign]
     secure = (settings.public_url or "").startswith("https://")
+    ours = _HEADERS | ({"Strict-Transport-Security": _HSTS} if secure else {})
 
     @app.before_request
     def identify() -> None:
@@ -40,9 +41,7 @@ def register(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def complete(response: Response) -> Response:
+        present = {name.lower() for name, _ in response.headers}
         response.headers[REQUEST_ID] = g.request_id
-        for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
-        if secure:
-            response.headers["Strict-Transport-Security"] = _HSTS
+        response.headers.extend([(name, value) for name, value in ours.items() if name.lower() not in present])
         return response

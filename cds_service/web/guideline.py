@@ -20,6 +20,7 @@ from cds_service.cards import wording
 from cds_service.errors import KnowledgeError
 from cds_service.knowledge.model import Knowledge
 from cds_service.web import guideline_pages as pages
+from cds_service.web.guideline_coverage import coverage
 
 _HEADERS: Final = {
     "Content-Security-Policy": (
@@ -29,6 +30,8 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
 }
 _LONGEST_QUERY: Final = 200
+_MOST_RULES: Final = 200
+"""Most rules of one card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,14 @@ class _Shown:
         day: the day the page is about.
         as_of: the same when it was asked for; empty when it is today.
         query: words searched for.
+        named: rules whose reasons are asked for.
     """
 
     knowledge: Knowledge
     day: str
     as_of: str = ""
     query: str = ""
+    named: tuple[str, ...] = ()
 
 
 Page = tuple[str, Mapping[str, Any]]
@@ -53,7 +58,7 @@ Page = tuple[str, Mapping[str, Any]]
 
 def _index(on: _Shown, _: str) -> Page:
     found = pages.by_table(pages.search(on.query, on.knowledge), on.knowledge)
-    return "index", {"query": on.query, "found": found}
+    return "index", {"found": found}
 
 
 def _rules(on: _Shown, _: str) -> Page:
@@ -64,10 +69,17 @@ def _rules(on: _Shown, _: str) -> Page:
 def _rule(on: _Shown, rule: str) -> Page:
     views = pages.rule_views(rule, on.knowledge, on.day)
     return (
-        ("rule", {"rule": rule, "views": views})
+        ("rule", {"rule": rule, "views": views, "changed_in": pages.changed_in(rule, on.knowledge)})
         if views
         else abort(HTTPStatus.NOT_FOUND, "There is no rule of this id.")
     )
+
+
+def _why(on: _Shown, _: str) -> Page:
+    cited = pages.cited_views(on.named, on.knowledge, on.day)
+    if not cited:
+        abort(HTTPStatus.NOT_FOUND, "None of these rules is known; rules=SCN-01,R01-06 names some.")
+    return "why", {"cited": cited, "unknown": [name for name in on.named if name not in cited]}
 
 
 def _scenario(on: _Shown, name: str) -> Page:
@@ -77,8 +89,11 @@ def _scenario(on: _Shown, name: str) -> Page:
 
 
 def _matrix(on: _Shown, _: str) -> Page:
-    scenarios, lines = pages.matrix(on.knowledge)
-    return "matrix", {"scenarios": scenarios, "lines": lines}
+    return "matrix", {"matrix": pages.matrix(on.knowledge)}
+
+
+def _coverage(on: _Shown, _: str) -> Page:
+    return "coverage", {"coverage": coverage(on.knowledge), "titles": pages.TABLE}
 
 
 def _sources(on: _Shown, _: str) -> Page:
@@ -95,7 +110,9 @@ _PAGES: Final[Mapping[str, Callable[[_Shown, str], Page]]] = {
     "/rules": _rules,
     "/rules/<key>": _rule,
     "/scenarios/<key>": _scenario,
+    "/why": _why,
     "/matrix": _matrix,
+    "/coverage": _coverage,
     "/sources": _sources,
     "/changes": _changes,
 }
@@ -108,7 +125,7 @@ def blueprint(knowledge: Knowledge, today: Callable[[], date], public_url: str) 
         __name__,
         url_prefix="/guideline",
         template_folder="templates",
-        static_folder="static",
+        static_folder="static/guideline",  # and nothing of the demo
         static_url_path="/static",
     )
     base = urlsplit(public_url).path.rstrip("/") + "/guideline"
@@ -141,9 +158,10 @@ def _asked(knowledge: Knowledge, today: date) -> _Shown:
     """The knowledge on the day asked for, and the words searched for."""
     as_of = request.args.get("as-of", "")
     query = request.args.get("q", "")[:_LONGEST_QUERY].strip()
+    named = tuple(dict.fromkeys(filter(None, request.args.get("rules", "").split(",")[:_MOST_RULES])))
     try:
         day = date.fromisoformat(as_of) if as_of else today
-        return _Shown(knowledge.on(day), day.isoformat(), day.isoformat() if as_of else "", query)
+        return _Shown(knowledge.on(day), day.isoformat(), day.isoformat() if as_of else "", query, named)
     except ValueError:
         abort(HTTPStatus.BAD_REQUEST, "as-of takes a day, YYYY-MM-DD.")
     except KnowledgeError as error:
@@ -165,6 +183,7 @@ def _rendered(template: str, values: Mapping[str, Any], on: _Shown, base: str) -
             words=wording,
             knowledge=on.knowledge,
             as_of=on.as_of,
+            query=on.query,
             **values,
         )
     )

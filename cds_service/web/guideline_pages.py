@@ -12,7 +12,9 @@ from cds_service.clinical.imaging import rating
 from cds_service.domain.terms import NOT_RATED, RATINGS
 from cds_service.knowledge.model import (
     AdviceRow,
+    Change,
     ConditionalRow,
+    Edition,
     Knowledge,
     Op,
     PamaRow,
@@ -87,7 +89,7 @@ class Rated:
     procedure: Procedure
     rating: str
     radiation: str
-    rows: tuple[Row, ...]
+    rows: tuple[RatingRow, ...]
     sources: str
 
 
@@ -157,6 +159,23 @@ def rule_views(rule: str, knowledge: Knowledge, day: str) -> tuple[RowView, ...]
     """The rows of a rule, or the one row of that id; none when there is no such thing."""
     rows = [row for row in knowledge.rows.values() if rule in (row.rule_id, row.id)]
     return tuple(row_view(row, knowledge, day) for row in rows)
+
+
+def cited_views(named: Iterable[str], knowledge: Knowledge, day: str) -> dict[str, tuple[RowView, ...]]:
+    """What a card cites, by the id it gives: one row, or all rows of a rule. Unknown ids are left out."""
+    found: dict[str, tuple[RowView, ...]] = {}
+    for name in named:
+        row = knowledge.rows.get(name)
+        views = (row_view(row, knowledge, day),) if row else rule_views(name, knowledge, day)
+        if views:
+            found[name] = views
+    return found
+
+
+def changed_in(rule: str, knowledge: Knowledge) -> list[tuple[Edition, Change]]:
+    """Published changes that name the rule or one of its rows, newest first."""
+    ids = {rule, *(row.id for row in knowledge.rows.values() if row.rule_id == rule)}
+    return [(edition, change) for edition in knowledge.editions for change in edition.change if ids & {*change.rows}]
 
 
 def scenario_view(name: str, knowledge: Knowledge, day: str) -> ScenarioView:
@@ -272,19 +291,49 @@ def search(query: str, knowledge: Knowledge) -> list[Row]:
     return found
 
 
-def matrix(knowledge: Knowledge) -> tuple[tuple[ScenarioRow, ...], list[tuple[Procedure, list[tuple[str, str]]]]]:
-    """Scenarios across, studies down; each cell is the reported category and the rule behind it."""
-    scenarios = tuple(knowledge.scenarios.values())
-    lines = [
-        (procedure, [_cell(scenario.scenario, procedure.key, knowledge) for scenario in scenarios])
-        for procedure in knowledge.procedures.values()
-    ]
-    return scenarios, lines
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What the sources say about one study in one scenario."""
+
+    category: str
+    rule: str
+    radiation: str
 
 
-def _cell(scenario: str, procedure: str, knowledge: Knowledge) -> tuple[str, str]:
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Scenarios across, studies down: those of which a source rates at least one pair, and the names of the others."""
+
+    scenarios: tuple[ScenarioRow, ...]
+    lines: tuple[tuple[Procedure, tuple[Cell, ...]], ...]
+    unrated_scenarios: tuple[ScenarioRow, ...]
+    unrated_studies: tuple[Procedure, ...]
+
+
+def matrix(knowledge: Knowledge) -> Matrix:
+    """Every reported rating; a line or column without any is named instead of being shown empty."""
+    cells = {(name, key): _cell(name, key, knowledge) for name in knowledge.scenarios for key in knowledge.procedures}
+    rated = {pair for pair, cell in cells.items() if cell.category != NOT_RATED}
+    scenarios = {name for name, _ in rated}
+    studies = {key for _, key in rated}
+    shown = tuple(row for name, row in knowledge.scenarios.items() if name in scenarios)
+    return Matrix(
+        scenarios=shown,
+        lines=tuple(
+            (procedure, tuple(cells[row.scenario, key] for row in shown))
+            for key, procedure in knowledge.procedures.items()
+            if key in studies
+        ),
+        unrated_scenarios=tuple(row for name, row in knowledge.scenarios.items() if name not in scenarios),
+        unrated_studies=tuple(procedure for key, procedure in knowledge.procedures.items() if key not in studies),
+    )
+
+
+def _cell(scenario: str, procedure: str, knowledge: Knowledge) -> Cell:
     category, row = rating(scenario, procedure, knowledge)
-    return category, row.rule_id
+    names = knowledge.scenarios[scenario].candidates or [scenario]
+    rated = [knowledge.ratings[name, procedure] for name in names if (name, procedure) in knowledge.ratings]
+    return Cell(category, row.rule_id, " / ".join(dict.fromkeys(found.radiation for found in rated)))
 
 
 def cited_by(knowledge: Knowledge) -> dict[str, list[str]]:

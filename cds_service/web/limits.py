@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from flask import Flask, Response, request
 from flask_limiter import Limiter, RateLimitExceeded
@@ -24,7 +25,8 @@ def limit_calls(
 ) -> None:
     """Count calls per client, and per address where the client is not known; more than agreed are answered with 429.
 
-    When Redis does not answer, each process counts for itself until it does.
+    When Redis does not answer, each process counts for itself until it does: one call waits a second for it, and then
+    one after a second, two, four, up to half a minute.
 
     Raises:
         SettingsError: there is no such storage, or no driver for it.
@@ -42,6 +44,7 @@ def limit_calls(
         key,
         application_limits=[agreed],
         storage_uri=storage,
+        storage_options=_patience() if storage.startswith("redis") else {},
         request_identifier=lambda: "cds-services",
         in_memory_fallback_enabled=not storage.startswith("memory:"),
         headers_enabled=False,
@@ -58,3 +61,13 @@ def limit_calls(
         return refusal(RateLimited(f"More calls than agreed; try again in {wait} s.", wait))
 
     app.register_error_handler(RateLimitExceeded, refuse)
+
+
+def _patience() -> dict[str, Any]:
+    """How long a call waits for Redis: once, for a second."""
+    try:
+        from redis.backoff import NoBackoff  # noqa: PLC0415 - an extra
+        from redis.retry import Retry  # noqa: PLC0415
+    except ImportError:
+        raise SettingsError("PNET_CDS_RATE_LIMIT_STORAGE: redis:// needs the extra pnet-cds[redis]") from None
+    return {"socket_timeout": 1.0, "socket_connect_timeout": 1.0, "retry": Retry(NoBackoff(), 0)}

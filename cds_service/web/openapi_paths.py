@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Final
 
 from cds_service import errors
@@ -26,6 +27,7 @@ _DAY: Final = {
 }
 
 
+_NAMED: Final = 3  # rules in the example of a link
 _FILE_TYPES: Final = (
     "text/javascript; charset=utf-8",
     "text/css; charset=utf-8",
@@ -58,7 +60,7 @@ def operations(*, demo: bool, metrics: bool) -> Paths:
     }
     ready = {
         "200": answer("Yes, and by which knowledge.", body(state)),
-        "503": answer("Not while the store cannot be reached.", body(state)),
+        "503": answer("Not while calls cannot be answered and recorded.", body(state)),
     }
     about = _strings("name", "version", "about", "intendedUse", "discovery", "guideline", "openapi", "docs")
     first = body(about) | ({HTML: {"schema": {"type": "string"}}} if demo else {})
@@ -80,6 +82,14 @@ def operations(*, demo: bool, metrics: bool) -> Paths:
 def guideline(knowledge: Knowledge) -> Paths:
     """Pages about the rules."""
     search = {"name": "q", "in": "query", "description": "Words to find rules by.", "schema": {"type": "string"}}
+    named = {
+        "name": "rules",
+        "in": "query",
+        "required": True,
+        "description": "Ids of rules, separated by commas, as links of cards have them.",
+        "schema": {"type": "string"},
+        "example": ",".join(islice(knowledge.rows, _NAMED)),
+    }
     scenario = in_path("scenario", {"enum": list(knowledge.scenarios)})
     rule = in_path("rule", {"type": "string"}, next(iter(knowledge.rows)))
     style = {
@@ -92,6 +102,8 @@ def guideline(knowledge: Knowledge) -> Paths:
         "/guideline/rules": _page("rules", "Every rule"),
         "/guideline/rules/{rule}": _page("rule", "A rule", rule),
         "/guideline/scenarios/{scenario}": _page("scenario", "A scenario", scenario),
+        "/guideline/why": _page("why", "The rules a card names", named),
+        "/guideline/coverage": _page("coverage", "What of the specification is carried out"),
         "/guideline/matrix": _page("matrix", "Scenarios and studies"),
         "/guideline/sources": _page("sources", "Sources"),
         "/guideline/changes": _page("changes", "Changes of the clinical content"),
@@ -165,6 +177,7 @@ def demo(services: tuple[HookService, ...], knowledge: Knowledge) -> Paths:
             "Studies that can be ordered",
             {"200": answer("With the code they are ordered by.", body({"type": "array", "items": study}))},
         ),
+        "/demo/charts": {"post": _chart(chart)},
         "/demo/static/{file}": _get(
             "Demo",
             "order-entry-file",
@@ -200,6 +213,32 @@ def demo(services: tuple[HookService, ...], knowledge: Knowledge) -> Paths:
             hook,
         ),
     }
+
+
+def _chart(chart: Schema) -> dict[str, Any]:
+    """Reading a chart; what is asked for is in the body, because addresses are logged on their way."""
+    asked: Schema = {
+        "type": "object",
+        "required": ["fhirServer", "patientId"],
+        "properties": {
+            "fhirServer": {"type": "string", "description": "Base URL."},
+            "patientId": {"type": "string"},
+            "token": {"type": "string", "description": "Bearer token for that server."},
+        },
+    }
+    found: Schema = {
+        "type": "object",
+        "required": ["chart", "lacking"],
+        "properties": {"chart": chart, "lacking": {"type": "object", "additionalProperties": {"type": "string"}}},
+    }
+    kinds = (errors.InvalidRequest, errors.UnsupportedMediaType, errors.FhirServerRefused, errors.RemoteError)
+    return operation(
+        "Demo",
+        "chart",
+        "A chart of a FHIR server",
+        {"200": answer("All that calls may be made of, and what could not be read.", body(found)), **refusals(kinds)},
+        requestBody={"required": True, "content": body(asked)},
+    )
 
 
 def _demo_ehr(patient: Mapping[str, Any]) -> Paths:

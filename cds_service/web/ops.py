@@ -14,10 +14,17 @@ from cds_service.store.base import Store
 
 _JSON: Final = "application/json"
 _HTML: Final = "text/html"
+_AWAY: Final = "unreachable or not migrated"
+_SPOOLING: Final = "unreachable or not migrated; records wait in the spool"
 
 
-def blueprint(knowledge: Knowledge, store: Store, page: Callable[[], Response] | None = None) -> Blueprint:
-    """``/healthz``, ``/readyz`` and ``/``; with a page, ``/`` shows it to whoever prefers pages."""
+def blueprint(
+    knowledge: Knowledge, store: Store, page: Callable[[], Response] | None = None, *, without_store: bool = False
+) -> Blueprint:
+    """``/healthz``, ``/readyz`` and ``/``; with a page, ``/`` shows it to whoever prefers pages.
+
+    ``without_store`` says whether calls are answered while the database is away, as long as they can be recorded.
+    """
     routes = Blueprint("ops", __name__)
 
     @routes.get("/healthz")
@@ -26,15 +33,17 @@ def blueprint(knowledge: Knowledge, store: Store, page: Callable[[], Response] |
 
     @routes.get("/readyz")
     def ready() -> Response:
-        store_ready = store.ready()
+        reachable = store.ready()
+        spooling = not reachable and store.takes_records()
+        is_ready = reachable or (without_store and spooling)
         response = jsonify(
             {
-                "status": "ready" if store_ready else "not ready",
+                "status": "ready" if is_ready else "not ready",
                 "knowledge": {"version": knowledge.version, "hash": knowledge.hash},
-                "store": "reachable" if store_ready else "unreachable or not migrated",
+                "store": "reachable" if reachable else _SPOOLING if spooling else _AWAY,
             }
         )
-        response.status_code = HTTPStatus.OK if store_ready else HTTPStatus.SERVICE_UNAVAILABLE
+        response.status_code = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
         return response
 
     @routes.get("/")

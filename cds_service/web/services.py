@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -18,9 +19,11 @@ from cds_service.pipeline import Parts, answer, prefetch_templates
 from cds_service.protocol.configuration import OPTIONS, options
 from cds_service.protocol.response import Action
 from cds_service.service import HookService, no_actions
+from cds_service.stages import Stage
 from cds_service.store.base import CardRecord, ConsultRecord, Store, SuggestedOrder
 from cds_service.web.caller import client_id, current_caller
-from cds_service.web.measuring import note_answer
+from cds_service.web.measuring import note_answer, stage_done
+from cds_service.web.turns import Turns
 
 _SPECIFICATION = "2.0.1"
 """The version of CDS Hooks that is implemented (CH-019)."""
@@ -41,6 +44,7 @@ def blueprint(
     """Discovery and one route for all services; what a call is answered with may depend on who calls."""
     routes = Blueprint("cds_services", __name__)
     by_id = {service.id: service for service in services}
+    turns = Turns()
 
     @routes.get("/cds-services")
     def discover() -> Response:
@@ -56,23 +60,30 @@ def blueprint(
         require_json(request.mimetype)
         started = time.perf_counter()
         caller = current_caller()
-        parts = parts_for(caller)
-        outcome = answer(service, read_body(), parts, caller)
+        parts, body, done = parts_for(caller), read_body(), stage_done()
+        with turns.of(len(body)):
+            done(Stage.RECEIVE)
+            outcome = answer(service, body, parts, caller, done)
         elapsed = (time.perf_counter() - started) * 1000
         patient = pseudonym(client_id(), outcome.fhir_server, outcome.patient_id)
         kept = _keep(store, consult_record(service, outcome, parts, now(), elapsed, client_id(), patient))
+        done(Stage.RECORD)
+        encoded = msgspec.json.encode(outcome.body if kept else unrecorded(outcome.body))
+        done(Stage.ENCODE)
         _log(service, outcome, elapsed)
         note_answer(service, outcome, kept=kept)
-        return _json(msgspec.json.encode(outcome.body if kept else unrecorded(outcome.body)))
+        return _json(encoded)
 
     return routes
 
 
 def read_body() -> bytes:
-    """The body; one sent in chunks counts against the limit as any other."""
+    """The body, in one read if its length is known; one sent in chunks counts against the limit as any other."""
+    length, limit = request.content_length, request.max_content_length
+    if length is not None and (limit is None or length <= limit):
+        return bytes(request.input_stream.read(length))
     data = request.get_data()
-    limit = request.max_content_length
-    if request.content_length is None and limit is not None and len(data) >= limit:
+    if length is None and len(data) >= (limit or sys.maxsize):
         raise BodyTooLarge("The request body is larger than this service accepts; see PNET_CDS_MAX_BODY_BYTES.")
     return data
 
@@ -118,7 +129,7 @@ def consult_record(
         answered_at=at,
         service=service.id,
         hook=service.hook,
-        scenario=assessment.scenario if assessment else "not-assessed",
+        scenario=outcome.scenario,
         ratings={order.order.procedure or "no-key": order.rating for order in orders},
         rules=assessment.rules if assessment else (),
         knowledge_version=parts.knowledge.version,
@@ -160,12 +171,11 @@ def _keep(store: Store, record: ConsultRecord) -> bool:
 
 
 def _log(service: HookService, outcome: Outcome, elapsed: float) -> None:
-    assessment = outcome.assessment
     logger().info(
         "answered",
         service=service.id,
         consult=outcome.consult_id,
-        scenario=assessment.scenario if assessment else "not-assessed",
+        scenario=outcome.scenario,
         cards=len(outcome.cards),
         skipped=outcome.skipped,
         unavailable={key: str(why) for key, why in outcome.unavailable.items()},

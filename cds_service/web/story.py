@@ -127,7 +127,9 @@ def rendered(template: str, knowledge: Knowledge, root: str, **values: Any) -> R
         return "/".join((base, *(quote(part, safe="") for part in parts))) + query
 
     return make_response(
-        render_template(template, base=base, link=link, words=wording, knowledge=knowledge, root=root, **values)
+        render_template(
+            template, base=base, link=link, words=wording, knowledge=knowledge, root=root, **{"linked": True, **values}
+        )
     )
 
 

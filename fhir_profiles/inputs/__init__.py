@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
-from cds_service.service import Input
+from cds_service.service import Input, Need
 from fhir_profiles.chart import Chart
 from fhir_profiles.inputs import (
     allergies,
@@ -26,7 +26,7 @@ from fhir_profiles.inputs import (
     plans,
     procedures,
 )
-from fhir_profiles.reading import Resource
+from fhir_profiles.reading import Resource, matches
 from fhir_profiles.terminology import Terminology
 
 _PATIENT = "{{context.patientId}}"
@@ -90,25 +90,33 @@ def facts_held_in(inputs: Iterable[str]) -> frozenset[str]:
     return frozenset(fact for key in inputs for fact in _HOLDS.get(key, ()))
 
 
-def quick_tests(terminology: Terminology) -> Mapping[str, Callable[[bytes], bool]]:
+def names_tumour(resources: Iterable[Resource], terminology: Terminology) -> bool:
+    """A quick look: does the code of a Condition name a tumour or syndrome? If none does, the chart may still do so."""
+    found = (resource.get("code") for resource in resources if resource.get("resourceType") == "Condition")
+    return any(match.role in conditions.TUMOUR_ROLES for code in found for match in matches(code, terminology))
+
+
+def quick_tests(terminology: Terminology) -> Mapping[str, Callable[[bytes], Need]]:
     """Quick tests of ``code`` as sent, by resource type: only Observations come in thousands."""
     return {
         "Observation": lambda code: (
-            _remembered(code, terminology) if len(code) <= _LONGEST_KEPT else _may_matter(code, terminology)
+            _remembered(code, terminology) if len(code) <= _LONGEST_KEPT else _need(code, terminology)
         )
     }
 
 
 @lru_cache(maxsize=8192)
-def _remembered(code: bytes, terminology: Terminology) -> bool:
+def _remembered(code: bytes, terminology: Terminology) -> Need:
     """Codes repeat to the byte, so the answer is kept."""
-    return _may_matter(code, terminology)
+    return _need(code, terminology)
 
 
-def _may_matter(code: bytes, terminology: Terminology) -> bool:
+def _need(code: bytes, terminology: Terminology) -> Need:
     """Whether an Observation of this code is to be read."""
     try:
         concept = msgspec.json.decode(code) if code else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return True  # to be reported
-    return observations.relevant(concept, terminology)
+        return Need.YES  # to be reported
+    if not observations.relevant(concept, terminology):
+        return Need.NO
+    return Need.LATER if observations.is_measurement(concept, terminology) else Need.YES

@@ -31,9 +31,10 @@ _SUSPECTED = frozenset({"provisional", "differential", "unconfirmed"})
 _OVER = frozenset({"resolved", "inactive"})
 _PRESENT = frozenset({"", "active", "recurrence", "relapse"})
 _RECURRENT = frozenset({"recurrence", "relapse"})
-_TUMOUR_ROLES = frozenset(
+TUMOUR_ROLES = frozenset(
     {"tumour", "possible-tumour", "syndrome", "history", "other-tumour", "pancreatic-malignancy", "mass", "morphology"}
 )
+"""What a code of a Condition may be for the question whether there is a tumour."""
 _IMPLANT = "implant"
 _SEMANTIC_TAG = re.compile(r" \((?:disorder|finding|morphologic abnormality)\)$")
 SURVEILLANCE = ["active surveillance", "watchful waiting"]
@@ -74,7 +75,7 @@ def _by_display(terminology: Terminology) -> Mapping[str, Match]:
     for concept in terminology.concepts.values():
         for code in concept.codes:
             match = terminology.match(terminology.uris.get(code.system), code.code)
-            if match is not None and match.certain and match.role in _TUMOUR_ROLES and code.display:
+            if match is not None and match.certain and match.role in TUMOUR_ROLES and code.display:
                 for name in {code.display, _SEMANTIC_TAG.sub("", code.display)}:
                     found.setdefault(normal_text(name), []).append(match)
     alike = {text: [(match.role, match.facts) for match in named] for text, named in found.items()}
@@ -135,7 +136,7 @@ class _State:
 
     def read_match(self, match: Match, written: str) -> None:
         role = match.role
-        if role in _TUMOUR_ROLES:
+        if role in TUMOUR_ROLES:
             facts = dict(match.facts)
             self._places(facts, written)
             self._tumour(role, facts, CODED, match.display)

@@ -56,6 +56,8 @@ _NEGATIVE = ["negative", "not detected", "non reactive", "no", "not pregnant"]
 _HIGH = frozenset({"H", "HH", "HU"})
 _METASTASIS = ["metastasis", "metastases", "metastatic", "liver", "lymph node", "hepatic"]
 _UNIT_NOISE = re.compile(r"\{[^}]*\}|[\s.()\[\]]")
+_MEASUREMENTS = frozenset({"alkaline-phosphatase", "creatinine", "egfr"})
+_MEASURED = frozenset({"", "alp_elevated", "egfr"})
 _OLDER_WORDS = {("functional_syndrome", "no"): "none"}
 _GROWTH = ("d1_mm", "d2_mm", "months")
 _DURATIONS = (
@@ -78,6 +80,12 @@ def relevant(concept: object, terminology: Terminology) -> bool:
     return _labelled_text(words(concept)) or not readable_code(concept, terminology)
 
 
+def is_measurement(concept: object, terminology: Terminology) -> bool:
+    """Whether this code is one of the series that say nothing of a tumour: they come by hundreds."""
+    found = [match for match in matches(concept, terminology) if match.role or match.fact]
+    return bool(found) and all(match.role in _MEASUREMENTS and match.fact in _MEASURED for match in found)
+
+
 @lru_cache(maxsize=4096)
 def _labelled_text(written: str) -> bool:
     """Whether a name of an Observation is a reviewed label; names repeat, so the answer is kept."""
@@ -94,7 +102,7 @@ def read(resource: Resource, chart: Chart) -> None:
             return
         found = [_labelled(label.concept, chart)]
     match = found[0]
-    if len({(other.role, other.fact, other.tnm_axis) for other in found}) > 1:
+    if found[1:] and len({(other.role, other.fact, other.tnm_axis) for other in found}) > 1:
         chart.skip(resource, "its codes mean different things")
         return
     if status(resource) in _DROPPED:

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgspec
 
 from fhir_profiles.chart import CODED, TEXT
-from fhir_profiles.reading import codings, label_in, labels, matches, member, normal_text, objects, says, words
+from fhir_profiles.reading import (
+    as_written,
+    codings,
+    label_in,
+    labels,
+    matches,
+    member,
+    normal_text,
+    objects,
+    says,
+    words,
+)
 from fhir_profiles.terminology import Match, Terminology
 
 _IMAGING = "procedure-imaging"
@@ -88,6 +103,16 @@ class Study:
 def study(concept: object, terminology: Terminology, extra: object = None) -> Study | None:
     """The study a concept names; ``extra`` holds order details and notes. None when it is no imaging of interest."""
     details = list(objects(extra))
+    written = as_written(concept)
+    return _remembered(written, terminology) if written and not details else _study(concept, terminology, details)
+
+
+@lru_cache(maxsize=1024)
+def _remembered(written: bytes, terminology: Terminology) -> Study | None:
+    return _study(msgspec.json.decode(written), terminology, [])
+
+
+def _study(concept: object, terminology: Terminology, details: list[dict[str, Any]]) -> Study | None:
     found = [match for match in matches(concept, terminology) if match.kind == _IMAGING]
     written = " ; ".join(filter(None, (words(concept), *(words(detail) for detail in details))))
     if any(match.concept == _FALSE_FRIENDS for match in found):

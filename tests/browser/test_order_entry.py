@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from click.testing import CliRunner
-from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from cds_service.cli import cli
 from fhir_profiles.synthetic import synthetic_patients
+from tests.browser.acting import answer_of, choose, is_sound, open_patient, told
 from tests.browser.conftest import DESKTOP, HOSTILE, HOSTILE_PATIENT, PHONE, Site, quiet_page
-from tests.requirement import need_curl
+from tests.requirement import need
 
-RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SLUGS: Final = [patient.slug for patient in synthetic_patients()]
-HOOKS: Final = ("patient-view", "order-select", "order-sign")
+HOOKS: Final = (
+    "patient-view",
+    "order-select",
+    "order-sign",
+    "order-dispatch",
+    "appointment-book",
+    "encounter-discharge",
+)
 
 
 @dataclass(frozen=True)
@@ -69,46 +74,6 @@ STORIES: Final = (
     Story("ileal-net-liver-metastases", "", "Information", "", (CT_ENTEROGRAPHY,), True, "Not rated"),
     Story("pancreatic-adenocarcinoma", "", "", "", (CT_TRUNK,), True, ""),
 )
-
-
-# --- what a clinician does --------------------------------------------------------------------------------------------
-
-
-def open_patient(page: Page, slug: str) -> None:
-    """From the list of patients to the answer of patient-view."""
-    page.goto("/")
-    page.locator(f"[data-patient='{slug}']").click()
-    answer_of(page, "patient-view").wait_for()
-
-
-def choose(page: Page, study: str = "") -> Locator:
-    """A study of the catalogue, or the order of the story; the answer of order-select."""
-    if study:
-        page.get_by_label("Imaging study").select_option(study)
-        page.get_by_role("button", name="Add to drafts").click()
-    else:
-        page.locator("#story-order").click()
-    found = answer_of(page, "order-select")
-    found.wait_for()
-    return found
-
-
-def answer_of(page: Page, hook: str) -> Locator:
-    """Where the latest answer of a hook stands."""
-    return page.locator(f"#said-{hook}")
-
-
-def told(page: Page, act: Callable[[], None]) -> dict[str, Any]:
-    """The feedback that is sent by what is done."""
-
-    def is_feedback(response: Response) -> bool:
-        return response.url.endswith("/feedback")
-
-    with page.expect_response(is_feedback) as sent:
-        act()
-    assert sent.value.status == 200
-    entry: dict[str, Any] = json.loads(sent.value.request.post_data or "")["feedback"][0]
-    return entry
 
 
 # --- the whole story --------------------------------------------------------------------------------------------------
@@ -220,23 +185,41 @@ def test_the_browser_goes_back_and_comes_again(page: Page) -> None:
 # --- over the wire ----------------------------------------------------------------------------------------------------
 
 
-def test_prefetch_is_filled_exactly_as_advertised(page: Page) -> None:
-    """For every patient and hook the page sends what the reference EHR of this project sends."""
+def test_calls_are_those_of_the_reference(page: Page) -> None:
+    """For every patient and hook, context and prefetch are what the reference EHR of this project sends."""
     page.goto("/")
     compare = """async ([slugs, hooks]) => {
-      const { prefetch, resources, isDraft } = await import("/demo/static/ehr.js");
+      const { appointmentFor, contextOf, isDraft, prefetch, resources } = await import("/demo/static/ehr.js");
       const json = async (path) => (await fetch(path)).json();
-      const sorted = (held) => JSON.stringify(held?.entry ? held.entry.map((e) => e.resource.id).sort() : held);
+      const isObject = (value) => value && typeof value === "object" && !Array.isArray(value);
+      const sorted = (value) => (isObject(value)
+        ? Object.fromEntries(Object.entries(value).sort().map(([name, held]) => [name, sorted(held)])) : value);
+      const byId = (one, other) => one.id.localeCompare(other.id);
+      const plain = (value) => JSON.stringify(value?.entry
+        ? value.entry.map(({ resource }) => resource).sort(byId).map(sorted) : sorted(value));
       const { services } = await json("/cds-services");
       const differences = [];
       for (const slug of slugs) {
-        const chart = resources(await json(`/demo/patients/${slug}`)).filter((r) => !isDraft(r));
+        const all = resources(await json(`/demo/patients/${slug}`));
+        const drafts = all.filter(isDraft);
+        const open = { patient: all.find((r) => r.resourceType === "Patient"), drafts };
+        open.encounter = all.find((r) => r.resourceType === "Encounter");
         for (const hook of hooks) {
           const expected = await json(`/demo/requests/${slug}?hook=${hook}`);
-          const filled = prefetch(services.find((s) => s.hook === hook).prefetch, expected.context, chart);
-          for (const key of new Set([...Object.keys(filled), ...Object.keys(expected.prefetch)])) {
-            const same = sorted(filled[key]) === sorted(expected.prefetch[key]);
-            if (!same) differences.push([slug, hook, key]);
+          const sent = hook === "order-dispatch" ? drafts.map((draft) => ({ ...draft, status: "active" })) : [];
+          const chart = [...all.filter((r) => !isDraft(r)), ...sent];
+          const start = expected.context.appointments?.entry[0]?.resource.start.slice(0, 10);
+          const about = hook === "appointment-book"
+            ? drafts.map((order) => appointmentFor(order, open.patient, start))
+                .map(({ basedOn, ...booked }) => booked) // which order it is for is said by this page only
+            : drafts;
+          const made = { context: contextOf(hook, open, about) };
+          made.prefetch = prefetch(services.find((s) => s.hook === hook).prefetch, made.context, chart);
+          for (const part of ["context", "prefetch"]) {
+            for (const key of new Set([...Object.keys(made[part]), ...Object.keys(expected[part])])) {
+              const same = plain(made[part][key]) === plain(expected[part][key]);
+              if (!same) differences.push([slug, hook, part, key]);
+            }
           }
         }
       }
@@ -261,7 +244,7 @@ def test_a_template_that_cannot_be_answered_is_left_out(page: Page) -> None:
 
 def test_a_call_is_shown_and_can_be_sent_again_by_curl(chromium: Browser, site: Site) -> None:
     """What is copied is a command that gets the same cards."""
-    need_curl()
+    need("curl")
     with quiet_page(chromium, site.base, DESKTOP) as page:
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         open_patient(page, "pacemaker-mri")
@@ -342,7 +325,7 @@ def test_markdown_makes_no_markup_of_its_own(page: Page) -> None:
 
 
 def test_the_whole_story_by_keyboard(page: Page) -> None:
-    """No click: open, choose, take the suggestion, override a card, sign."""
+    """No click: open, choose, take the suggestion, sign, dispatch, book, discharge."""
 
     def tab_to(name: str, role: str = "button") -> Locator:
         wanted = page.get_by_role(role, name=name).first  # type: ignore[arg-type]
@@ -376,6 +359,17 @@ def test_the_whole_story_by_keyboard(page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#signed-title")).to_be_focused()
     expect(page.locator("#announcer")).to_contain_text("Signed.")
+    tab_to("Dispatch MRI")
+    page.keyboard.press("Enter")
+    expect(page.locator("#announcer")).to_contain_text("order-dispatch: Protocol and safety facts")
+    expect(page.locator("#signed-title")).to_be_focused()
+    tab_to("Book MRI")
+    page.keyboard.press("Enter")
+    expect(page.locator("#signed")).to_contain_text("Booked for")
+    page.locator("#patient-name").focus()
+    tab_to("Discharge")
+    page.keyboard.press("Enter")
+    expect(page.locator("#discharged")).to_be_focused()
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -406,11 +400,3 @@ def test_the_story_and_the_feedback_are_reached_and_sound(size: tuple[int, int],
         page.get_by_role("link", name="Feedback").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("How the advice is received")
         is_sound(page)
-
-
-def is_sound(page: Page) -> None:
-    """Neither grave findings of axe-core, nor scrolling sideways."""
-    found = Axe().run(page, options={"resultTypes": ["violations"], "runOnly": RULES}).response["violations"]
-    grave = [(one["id"], one["impact"], one["nodes"][0]["html"]) for one in found]
-    assert grave == []
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

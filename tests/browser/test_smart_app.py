@@ -7,8 +7,9 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect
 
+from tests.browser.acting import answer_of, choose, is_sound, open_patient
 from tests.browser.conftest import DESKTOP, HOSTILE_PATIENT, PHONE, Site, quiet_page
-from tests.browser.test_order_entry import MRI, answer_of, choose, is_sound, open_patient
+from tests.browser.test_order_entry import MRI
 
 APP: Final = "The patient's story"
 

@@ -13,8 +13,9 @@ import pytest
 import trustme
 from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect
 
+from tests.browser.acting import is_sound
 from tests.browser.conftest import DESKTOP, HOSTILE, PHONE
-from tests.browser.test_order_entry import MRI, is_sound
+from tests.browser.test_order_entry import MRI
 from tests.smart.ehr import Ehr, running
 from tests.smart.world import SLUG, World, a_world, chart_of
 

@@ -183,8 +183,26 @@ def test_a_period_limits_the_report(command: Command, store: SqlStore) -> None:
     assert json.loads(command("feedback", "report", "--json", "--since", "2100-01-01").out)["rows"] == []
 
 
+def test_the_report_is_written_as_a_page(command: Command, store: SqlStore, tmp_path: Path) -> None:
+    """--html: the cards of the period, linked to the service of the settings; words of clients are text."""
+    assert store.ready()
+    day, file = f"{CONSULT.answered_at:%Y-%m-%d}", tmp_path / "feedback.html"
+    ran = command("feedback", "report", "--html", str(file), "--since", day, "--until", day)
+    assert (ran.status, ran.out) == (0, f"Wrote {file}: 2 cards.\n")
+    page = file.read_text(encoding="utf-8")
+    assert f"Cards shown from {day} to {day} (UTC). Feedback on cards that are not in the store (any more): 1." in page
+    assert "=HYPERLINK(1)" in page
+    assert "<script" not in page
+
+
 @pytest.mark.parametrize(
-    "options", [("--since", "2026-11-02", "--until", "2026-11-01"), ("--json", "--csv"), ("--since", "yesterday")]
+    "options",
+    [
+        ("--since", "2026-11-02", "--until", "2026-11-01"),
+        ("--json", "--csv"),
+        ("--json", "--html", "never-written.html"),
+        ("--since", "yesterday"),
+    ],
 )
 def test_options_that_contradict_are_a_usage_error(command: Command, store: SqlStore, options: tuple[str, ...]) -> None:
     """Exit status 2 and a message."""

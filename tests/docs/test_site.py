@@ -1,4 +1,4 @@
-"""The documentation site: it builds without a warning, needs no other host, and its first command works."""
+"""The documentation site: it builds without a warning, needs no other host, and has every page in its navigation."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.calling import OverHttp
+from docs import clinical_content
+from docs.api_reference import interface
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 _LOADING: Final = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
@@ -62,9 +64,30 @@ def test_nothing_comes_from_another_host(site: Path) -> None:
         assert [address for address in loads(page) if re.match(r"(https?:)?//", address)] == [], page.name
 
 
-def test_the_first_command_works(live: OverHttp) -> None:
-    """docs/index.md, as written but for the address of the demo."""
-    (block,) = re.findall(r"```sh\n(.*?)```", (DOCS / "index.md").read_text(encoding="utf-8"), re.DOTALL)
-    command = block.strip().replace(".venv/bin/pnet-cds", f"{sys.executable} -m cds_service") + f" --url {live.base}"
-    done = subprocess.run(["bash", "-euc", command], capture_output=True, text=True, check=True, timeout=60)
-    assert "MRI is contraindicated" in " ".join(done.stdout.split())
+def test_the_interface_is_on_its_page(site: Path) -> None:
+    """Every operation of the OpenAPI document but preflights, with its statuses, and every schema, at an address."""
+    html = (site / "api.html").read_text(encoding="utf-8")
+    text = " ".join(unescape(re.sub(r"<[^>]+>", "", html)).split())
+    shown = interface()
+    for _, _, operations in shown.subjects:
+        for one in operations:
+            assert (f"{one.method} {one.path}" in text) == (one.method != "OPTIONS"), one.name
+            assert one.method == "OPTIONS" or one.summary in text
+    for schema in shown.schemas:
+        assert f'id="schema-{schema.name.lower().replace(".", "-")}"' in html, schema.name
+
+
+def test_the_clinical_page_is_current() -> None:
+    """It is what docs/clinical_content.py would write now."""
+    written = clinical_content.PAGE.read_text(encoding="utf-8")
+    assert written == clinical_content.page(), "run PYTHONPATH=. python docs/clinical_content.py"
+
+
+def test_the_architecture_names_every_room() -> None:
+    """Each package of the tree is in the table, and none that is not there."""
+    table = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("|---|")[2].partition("\n\n")[0]
+    told = {
+        room for first in re.findall(r"^\| (.+?) \|", table, re.MULTILINE) for room in re.findall(r"`(\w+)`", first)
+    }
+    folders = {path.parent.name for path in (DOCS.parent / "cds_service").glob("*/__init__.py")}
+    assert told == folders | {"fhir_profiles", "hooks"}

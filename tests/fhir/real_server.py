@@ -35,10 +35,10 @@ def install() -> str:
 
 
 @contextmanager
-def running(*bundles: Path, page: int) -> Iterator[str]:
-    """Base URL of a server that holds these Bundles and answers to :data:`TOKEN` only."""
+def running(*bundles: Path, page: int, token: str = TOKEN) -> Iterator[str]:
+    """Base URL of a server that holds these Bundles and answers to the token only, or to everybody without one."""
     node = install()
-    command = [node, "server.mjs", "--page", str(page), "--token", TOKEN, *map(str, bundles)]
+    command = [node, "server.mjs", "--page", str(page), "--token", token, *map(str, bundles)]
     with (bundles[0].parent / "server.log").open("w+", encoding="utf-8") as log:
         process = subprocess.Popen(command, cwd=FOLDER, stdout=subprocess.PIPE, stderr=log, text=True)
         assert process.stdout is not None

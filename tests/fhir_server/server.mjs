@@ -1,4 +1,5 @@
-// An in-memory FHIR R4 server for the tests: search, read, create by PUT, delete, transactions, paging, a bearer token.
+// An in-memory FHIR R4 server for the tests: search by GET and POST, read, create by PUT, delete, transactions, paging, a
+// bearer token, and pages of every origin may ask.
 //
 //   node server.mjs [--page N] [--maxpage N] [--token TOKEN] [bundle.json ...]
 //
@@ -86,7 +87,8 @@ function page(found, url, base) {
 
 async function answer(request, body) {
   const base = `http://${request.headers.host}`;
-  const url = new URL(request.url, base);
+  const posted = request.method === 'POST' && request.url.endsWith('/_search');
+  const url = new URL(posted ? request.url.replace(/\/_search$/, `?${body}`) : request.url, base);
   const [type, id] = url.pathname.split('/').filter(Boolean);
   if (options.token && request.headers.authorization !== `Bearer ${options.token}`) {
     return [401, outcome('login', 'bearer token missing or wrong')];
@@ -113,7 +115,15 @@ for (const file of bundles) {
   for (const { resource } of JSON.parse(readFileSync(file, 'utf8')).entry) await store.updateResource(resource);
 }
 
+// What browsers want to hear before a page may read an answer, or may send a token.
+const CORS = {
+  'Access-Control-Allow-Origin': '*',
+  'Access-Control-Allow-Headers': 'Authorization, Content-Type',
+  'Access-Control-Allow-Methods': 'GET, POST, PUT, DELETE',
+};
+
 const server = createServer((request, response) => {
+  if (request.method === 'OPTIONS') return response.writeHead(204, CORS).end();
   const chunks = [];
   request.on('data', (chunk) => chunks.push(chunk));
   request.on('end', async () => {
@@ -123,7 +133,7 @@ const server = createServer((request, response) => {
     } catch (error) {
       resource = outcome('exception', String(error.message));
     }
-    response.writeHead(status, { 'Content-Type': 'application/fhir+json; charset=utf-8' });
+    response.writeHead(status, { ...CORS, 'Content-Type': 'application/fhir+json; charset=utf-8' });
     response.end(JSON.stringify(resource));
   });
 });

@@ -615,6 +615,13 @@ def test_a_new_edition_takes_over_on_its_day(day: date, rating: str, folder: Pat
     assert assessed(knowledge, "eus").orders[0].rating == rating
 
 
+def test_the_rows_of_a_day_are_put_together_once(dated: Dated) -> None:
+    """Asked again for the day, knowledge is the same object, so that what is remembered of its rows is found."""
+    knowledge = dated("selection", "SEL-08", UNTIL)
+    assert knowledge.on(AFTER) is knowledge.on(AFTER)
+    assert knowledge.on(AFTER) is not knowledge.on(BEFORE)
+
+
 def test_two_editions_on_one_day_are_refused(folder: Path) -> None:
     """While the old rating is still open, a second one for the same pair is refused."""
     append(folder, "tables/ratings.toml", NEW_RATING)

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module
 
 from cds_service.knowledge import Knowledge, load_knowledge
-from docs.coverage import OTHER_TESTS, PAGE, Covered, coverage, page, rule_ids
+from docs.coverage import NUMBERS, OTHER_TESTS, PAGE, Covered, coverage, numbers, page, rule_ids
 from tests.knowledge.test_coverage import CONTEXT
 
 
@@ -52,7 +52,8 @@ def test_the_function_named_is_there(knowledge: Knowledge) -> None:
 
 
 def test_the_page_is_current() -> None:
-    """The page in the documentation is what docs/coverage.py would write now."""
+    """The page in the documentation, and the numbers in the package, are what docs/coverage.py would write now."""
+    assert NUMBERS.read_text(encoding="utf-8") == numbers(), "run PYTHONPATH=. python docs/coverage.py"
     assert PAGE.read_text(encoding="utf-8") == page(), "run PYTHONPATH=. python docs/coverage.py"
 
 

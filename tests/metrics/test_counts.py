@@ -29,6 +29,8 @@ from cds_service.metrics.counts import OTHER, Metrics
 from cds_service.metrics.shared import shared_counts
 from cds_service.protocol.authorization import FhirAccess
 from cds_service.settings import load_settings
+from cds_service.stages import Stage
+from cds_service.store.base import Waiting
 from cds_service.store.clients import GIVEN, open_clients
 from fhir_profiles.synthetic import synthetic_patients
 from hooks import SERVICES
@@ -192,6 +194,10 @@ class _Broken:
     def release(self) -> None:
         """Nothing is open."""
 
+    def waiting(self) -> Waiting:
+        """Nothing waits."""
+        return Waiting()
+
 
 def test_a_failing_store_is_counted(make_app: MakeApp, advertised: Advertised) -> None:
     """A call is answered without a record, feedback is refused."""
@@ -336,3 +342,16 @@ def test_outside_the_demo_it_has_to_be_opened(tmp_path: Path, setting: str | Non
 def test_the_demo_can_be_closed(make_app: MakeApp) -> None:
     """Off is off."""
     assert InProcess(make_app(metrics="off", today=date(2026, 11, 20))).request("GET", "/metrics").status == 404
+
+
+def test_the_time_of_a_call_is_told_by_stage(service: InProcess, advertised: Advertised) -> None:
+    """The stages of a call add up to the call, each is told, and one that leaves early has only the first of them."""
+    assert post(service, "order-sign", synthetic_request(SLUG, "order-sign", advertised)).status == 200
+    assert {stage for stage in Stage if counted(service, "stage_seconds_total", stage=stage)} == set(Stage)
+    whole = counted(service, "call_duration_seconds_sum", service=SIGN)
+    assert counted(service, "stage_seconds_total", service=SIGN) == pytest.approx(whole)
+    call = synthetic_request(SLUG, "order-sign", advertised)
+    call["context"]["draftOrders"] = {"resourceType": "Bundle", "entry": []}
+    before = counted(service, "stage_seconds_total", stage=Stage.PREFETCH)
+    assert post(service, "order-sign", call).json() == {"cards": []}
+    assert counted(service, "stage_seconds_total", stage=Stage.PREFETCH) == before

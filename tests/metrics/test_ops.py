@@ -13,8 +13,9 @@ from prometheus_client import Counter, Histogram
 
 from cds_service.domain.terms import SCENARIOS, Lack
 from cds_service.errors import PnetCdsError
+from cds_service.issuing import NOT_ASSESSED
 from cds_service.knowledge.model import Knowledge
-from cds_service.metrics.counts import ANSWERED, COMPLETE, INTERNAL, LACKING, NOT_ASSESSED, Metrics
+from cds_service.metrics.counts import ANSWERED, COMPLETE, INTERNAL, LACKING, SET_ASIDE, SPOOLED, Metrics
 from hooks import SERVICES
 
 OPS: Final = Path(__file__).parents[2] / "ops"
@@ -43,7 +44,7 @@ QUERIES: Final = (*alert_queries(), *panel_queries())
 def samples(knowledge: Knowledge) -> dict[str, set[str]]:
     """Every sample there can be, with its labels."""
     metrics = Metrics(SERVICES, knowledge)
-    found = {"pnet_cds_build_info": {"version", "knowledge", "knowledge_hash"}}
+    found = {"pnet_cds_build_info": {"version", "knowledge", "knowledge_hash"}, "pnet_cds_spool_bytes": {"state"}}
     for value in vars(metrics).values():
         metric = getattr(getattr(value, "__wrapped__", None), "__self__", value)
         if isinstance(metric, Counter):
@@ -68,6 +69,7 @@ VALUES: Final[dict[str, set[str]]] = {
     "scenario": {NOT_ASSESSED, *SCENARIOS},
     "inputs": {NOT_ASSESSED, COMPLETE, LACKING},
     "reason": set(map(str, Lack)),
+    "state": {SPOOLED, SET_ASIDE},
     "result": {COMPLETE, *map(str, Lack)},
 }
 
@@ -101,7 +103,8 @@ def test_a_query_asks_for_what_there_is(query: str, samples: dict[str, set[str]]
 def test_every_number_is_shown(samples: dict[str, set[str]]) -> None:
     """There is a panel for whatever is counted; sums and counts of the histogram are in its buckets."""
     shown = {name for query in panel_queries() for name, _ in _SELECTOR.findall(query)}
-    assert {name for name in samples if not name.endswith(("_sum", "_count"))} == shown
+    parts = {name for name in samples if name.endswith(("_sum", "_count"))}
+    assert set(samples) - parts == shown - parts
 
 
 def test_alerts_say_what_to_do() -> None:

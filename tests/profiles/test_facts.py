@@ -1072,7 +1072,7 @@ def test_the_quick_look_loses_nothing(number: int) -> None:
     if (chart.facts, chart.skipped) != (without.facts, without.skipped):
         assert relevant(given["code"], load_terminology())
     quick = quick_tests(load_terminology())["Observation"]
-    assert quick(msgspec.json.encode(given["code"])) == relevant(given["code"], load_terminology())
+    assert bool(quick(msgspec.json.encode(given["code"]))) is relevant(given["code"], load_terminology())
 
 
 def test_the_quick_look_takes_codes_of_any_length_and_kind() -> None:
@@ -1081,7 +1081,7 @@ def test_the_quick_look_takes_codes_of_any_length_and_kind() -> None:
     long = concept(text="x" * 1_000_000)
     assert quick(b"")
     assert quick(b"{")
-    assert quick(msgspec.json.encode(long)) == relevant(long, load_terminology())
+    assert bool(quick(msgspec.json.encode(long))) is relevant(long, load_terminology())
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from cds_service.consult import from_facts
 from cds_service.domain import terms
 from cds_service.domain.facts import FACTS, Kind
-from cds_service.issuing import without_empty
+from cds_service.encoding import without_empty
 from cds_service.knowledge.model import Knowledge
 from tests.builders import AS_OF
 from tests.cases_loader import Case, clinical_cases

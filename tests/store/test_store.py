@@ -18,7 +18,7 @@ from sqlalchemy import Engine, func, inspect, select, text
 from cds_service.errors import SettingsError, StoreError
 from cds_service.store.base import CardRecord, Store, SyntheticPatient
 from cds_service.store.connect import open_engine
-from cds_service.store.migrate import migrate
+from cds_service.store.migrate import migrate, revisions
 from cds_service.store.pseudonym import patient_pseudonym
 from cds_service.store.rows import card_row, consult_row
 from cds_service.store.sql import SqlStore
@@ -197,6 +197,27 @@ def test_an_older_schema_is_not_ready(store: SqlStore) -> None:
     with store.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
     assert not store.ready()
+
+
+def test_a_schema_of_a_later_release_is_worked_on(store: SqlStore) -> None:
+    """In a rolling update the new release migrates while the old one answers calls, and the old one may start again."""
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert store.ready()
+    migrate(store.engine)
+    assert revisions(store.engine)[0] == "9999"
+    store.record(CONSULT)
+    assert store.consult_of_card("card-1") == CONSULT
+
+
+@pytest.mark.parametrize("damaged", ["", "next", "-1", "1e9"])
+def test_what_is_no_migration_is_not_worked_on(store: SqlStore, damaged: str) -> None:
+    """Only a higher number is a later release."""
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :damaged"), {"damaged": damaged})
+    assert not store.ready()
+    with pytest.raises(StoreError):
+        migrate(store.engine)
 
 
 def test_a_database_that_does_not_answer_is_not_ready(path: Path) -> None:

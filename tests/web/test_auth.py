@@ -47,6 +47,8 @@ DISCOVERY: Final = f"{PUBLIC}/cds-services"
 EHR: Final = "https://ehr.example.org"
 LIMITED: Final = "https://limited.example.org"
 PAGE: Final = "https://pages.example.org"
+EPIC_KID: Final = "kL1+Zr/8x0Vw3sE5mQ9tY7uB2nD4gH6jK8pR1aC3fX0="
+"""A name as Epic gives its keys (docs/integrators.md)."""
 _CHANGING: Final = {"Date", "X-Request-Id"}
 
 
@@ -134,7 +136,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     url = f"sqlite:///{tmp_path_factory.mktemp('auth') / 'store.sqlite'}"
     clients = open_clients(url)
     with key_server() as published:
-        jku = published.publish("/keys", public_jwk("jku-key"))
+        jku = published.publish("/keys", public_jwk("jku-key"), public_jwk(EPIC_KID, "RS384"))
         clients.add(
             Client("ehr", EHR, jkus=(jku, *bad_key_sets(published)), tenants=("north", "south"), cors_origins=(PAGE,))
         )
@@ -473,6 +475,14 @@ GOOD: Final[dict[str, Callable[..., str]]] = {
     "a thumbprint of a certificate": lambda: headed(x5t="cGludA"),
     "typ in lower case": lambda: headed(typ="jwt"),
     "claims of other standards": lambda: token(sub="ehr", scope="x", extension={"a": [1]}),
+    "the form that Epic documents": lambda world: bearer(
+        sign(
+            said(sub="client-id", iat=now(), nbf=now() - 300, exp=now() + 900),
+            EPIC_KID,
+            "RS384",
+            jku=f"{world.published.base}/keys",
+        )
+    ),
     "jti that is half a character": lambda: good_signature(HEAD, said(jti=f"\ud800{uuid4()}")),
 }
 

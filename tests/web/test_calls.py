@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from cds_service.errors import StoreError
 from cds_service.issuing import unrecorded
 from cds_service.pipeline import Parts, answer
-from cds_service.store.base import ConsultRecord
+from cds_service.store.base import ConsultRecord, Waiting
 from fhir_profiles.drafts import CONCEPT_OF
 from fhir_profiles.large_chart import large_chart
 from fhir_profiles.synthetic import hook_request, synthetic_patients
@@ -335,6 +335,9 @@ class _FullStore:
 
     def pseudonym_key(self) -> bytes:
         return b"key"
+
+    def waiting(self) -> Waiting:
+        return Waiting(0, 0)
 
     def release(self) -> None:
         """Hold nothing."""

@@ -365,7 +365,7 @@ def test_a_site_file_that_is_gone_is_not_replaced_by_another(protected: Protecte
 
 def test_consults_and_feedback_name_their_client(protected: Protected, advertised: dict[str, dict[str, str]]) -> None:
     """Who was answered, and who reported back, is on record under the name the client is registered with."""
-    app = protected.app()
+    app = protected.app(store_mode="strict")
     body = json.dumps(synthetic_request("incidental-tail-lesion", "order-sign", advertised))
     path = "/cds-services/pnet-order-sign"
 

@@ -48,8 +48,8 @@ def engine(database: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def service(make_app: MakeApp, database: str) -> InProcess:
-    """A service that keeps no comments, as is the default."""
-    return InProcess(make_app(database_url=database, hash_key=HASH_KEY))
+    """A service that keeps no comments, as is the default, and whose database can be looked into at once."""
+    return InProcess(make_app(database_url=database, hash_key=HASH_KEY, store_mode="strict"))
 
 
 def report(service: InProcess | OverHttp, *entries: Json, path: str = PATH) -> Answer:

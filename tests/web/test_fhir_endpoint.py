@@ -32,7 +32,7 @@ from fhir_profiles.synthetic import moved_to, synthetic_patients
 from fhir_profiles.terminology import load_terminology
 from tests.builders import AS_OF
 from tests.calling import Answer, InProcess, MakeApp, OverHttp
-from tests.requirement import need_curl
+from tests.requirement import need
 from tests.signing import claims, key_set, public_jwk, sign
 from tests.validity import assert_error
 
@@ -295,7 +295,7 @@ def test_one_page_of_a_chart_is_no_chart(local: InProcess) -> None:
 
 def test_the_command_of_the_page_works(live: OverHttp) -> None:
     """docs/fhir.md, as written but for the address."""
-    need_curl()
+    need("curl")
     page = (Path(__file__).parents[2] / "docs" / "fhir.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     command = block.replace("http://127.0.0.1:8080", live.base)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from html.parser import HTMLParser
@@ -18,13 +18,17 @@ from cds_service.cards.sentences import condition_in_words
 from cds_service.domain.terms import NOT_RATED, SCENARIOS
 from cds_service.errors import SettingsError
 from cds_service.knowledge import Knowledge, load_knowledge
+from cds_service.knowledge.cases import worked_cases
 from cds_service.knowledge.model import ConditionalRow, Edition
 from cds_service.settings import load_settings
+from cds_service.web.guideline_coverage import SHOWN, coverage
 from hooks import SERVICES
 from tests.calling import Answer, InProcess, MakeApp, OverHttp, post, synthetic_request
 from tests.validity import assert_valid_response
 
-PAGES = ("", "/rules", "/matrix", "/sources", "/changes", *(f"/scenarios/{name}" for name in SCENARIOS))
+WHY = "/why?rules=SCN-01,R01-06,FUP-09,SAF-07"
+KINDS = ("", "/rules", "/rules/SAF-07", WHY, "/matrix", "/coverage", "/sources", "/changes")
+PAGES = (*KINDS, *(f"/scenarios/{name}" for name in SCENARIOS))
 POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 each_page = pytest.mark.parametrize("page", PAGES)
 
@@ -219,10 +223,17 @@ def test_advice_of_other_scenarios_is_not_on_the_page(live: OverHttp) -> None:
 def test_the_matrix_says_what_the_tables_say(live: OverHttp, knowledge: Knowledge) -> None:
     """As many cells are filled as pairs are rated, and no number is shown for a rating."""
     shown = get(live, "/matrix")
-    filled = [cell for cell in shown.all("td") if cell.get("class")]
+    filled = [cell for cell in shown.all("td") if cell.get("class") != "empty"]
     agreed = 1  # the study both candidates of the undetermined scenario rate alike
     assert len(filled) == len(knowledge.ratings) + agreed
-    assert len(shown.all("td")) == len(SCENARIOS) * len(knowledge.procedures)
+    for row in knowledge.ratings.values():
+        assert f"Radiation level {row.radiation}" in shown.flat
+    links = [str(link["href"]) for link in shown.all("a")]
+    for name, scenario in knowledge.scenarios.items():
+        assert f"/guideline/scenarios/{name}" in links, "a column, or among those without any rating"
+        assert scenario.label.casefold() in shown.flat.casefold()
+    for procedure in knowledge.procedures.values():
+        assert shown.flat.count(procedure.label) >= 1, "a line, or among those without any rating"
     assert NOT_RATED not in shown.flat
     assert not re.search(r"\b[1-9]\s*(?:/|of|out of)\s*9\b", shown.flat)
 
@@ -237,6 +248,54 @@ def test_the_search_finds_and_escapes(live: OverHttp) -> None:
     assert b"<script" not in answer.body
     assert not read(answer).all("script")
     assert len(live.request("GET", "/guideline?q=" + "x" * 5000).body) < 10_000
+
+
+@each_page
+def test_every_page_can_be_searched_from(page: str, live: OverHttp) -> None:
+    """The same form everywhere; it keeps the day."""
+    (field,) = [field for field in get(live, page).all("input") if field.get("type") == "search"]
+    assert field["name"] == "q"
+    day = "2026-11-25"
+    kept = get(live, f"{page}{'&' if '?' in page else '?'}as-of={day}").all("input")
+    assert day in [field["value"] for field in kept if field.get("name") == "as-of" and field.get("type") == "hidden"]
+
+
+def test_the_page_of_a_card_shows_what_it_names(live: OverHttp, knowledge: Knowledge) -> None:
+    """A row by its id, all rows of a rule by the id of the rule; what is not known is said, as text."""
+    shown = get(live, "/why?rules=R01-06,FUP-09,R01-06,NO-01,%3Cb%3E")
+    ids = [attributes.get("id") for _, attributes in shown.tags]
+    assert ids.count("R01-06") == ids.count("FUP-09") == 1
+    assert knowledge.rows["R01-06"].statement in shown.flat
+    for row in knowledge.rows.values():
+        assert row.rule_id != "FUP-09" or row.statement in shown.flat
+    assert "Not known here: NO-01, <b>." in shown.flat
+    assert "None of these rules is known" in get(live, "/why?rules=NO-01", 404).flat
+    assert get(live, "/why", 404).all("main")
+
+
+def test_a_rule_says_in_which_edition_it_changed(live: OverHttp, knowledge: Knowledge) -> None:
+    """Published changes that name it, with a link to the edition."""
+    edition, change = next((e, c) for e in knowledge.editions for c in e.change if "MOD-30" in c.rows)
+    shown = get(live, "/rules/MOD-30")
+    assert change.text in shown.flat
+    assert f"/guideline/changes#version-{edition.version}" in [link["href"] for link in shown.all("a")]
+
+
+def test_the_coverage_is_that_of_the_rows(live: OverHttp, knowledge: Knowledge) -> None:
+    """Every rule of the specification once, how it is carried out, and the scenarios without ratings."""
+    shown = get(live, "/coverage")
+    found = coverage(knowledge)
+    assert sum(found.kinds.values()) == len(found.rules) == len(worked_cases().by_rule)
+    assert all(entry.rows for entry in found.rules)
+    assert f"{len(found.rules)} rules in {len(knowledge.rows)} rows, tried by {found.cases} worked cases" in shown.flat
+    links = [str(link["href"]) for link in shown.all("a")]
+    for entry in found.rules:
+        assert f"/guideline/rules/{entry.rule}" in links
+        assert entry.cases or entry.kind == SHOWN or not {row.executed_by for row in entry.rows} - {""}, entry.rule
+    for row in found.unrated:
+        assert f"/guideline/scenarios/{row.scenario}" in links
+    rated = {scenario for scenario, _ in knowledge.ratings}
+    assert rated.isdisjoint(row.scenario for row in found.unrated)
 
 
 @pytest.mark.parametrize("path", ["/rules/NOT-01", "/scenarios/none", "/rules/%3Cscript%3E", "/static/other.css"])
@@ -303,9 +362,9 @@ def test_a_day_that_cannot_be_shown_is_said(day: str, status: int, live: OverHtt
 # --- links on cards ---------------------------------------------------------------------------------------------------
 
 
-def guideline_links(answer: Answer) -> Iterator[str]:
+def guideline_links(body: Mapping[str, Any]) -> Iterator[str]:
     """Addresses of the guideline text on the cards of an answer."""
-    for card in answer.json()["cards"]:
+    for card in body["cards"]:
         links = [link for link in card.get("links", []) if link["label"].startswith("Guideline: ")]
         assert len(links) <= 1
         for link in links:
@@ -324,7 +383,7 @@ def test_a_card_links_to_the_page_of_its_scenario(hook: str, make_app: MakeApp, 
     request = synthetic_request(slug, hook, advertised)
     answer = post(linked, hook, request)
     assert_valid_response(answer, request)
-    found = list(guideline_links(answer))
+    found = list(guideline_links(answer.json()))
     assert len(found) == len(answer.json()["cards"])
     for url in found:
         prefix = "https://cds.example.org/pnet"
@@ -336,7 +395,7 @@ def test_a_card_links_to_the_page_of_its_scenario(hook: str, make_app: MakeApp, 
 def test_the_demo_links_to_itself(live: OverHttp, app: Flask, advertised: Any) -> None:
     """Without a public URL the demo uses the address it listens on."""
     answer = post(live, "order-select", synthetic_request("incidental-tail-lesion", "order-select", advertised))
-    (url,) = guideline_links(answer)
+    (url,) = guideline_links(answer.json())
     assert url == "http://127.0.0.1:8080/guideline/scenarios/pnet-initial-staging"
     shown = read(InProcess(app).request("GET", url.removeprefix("http://127.0.0.1:8080")))
     assert "Initial staging" in shown.flat

@@ -51,8 +51,10 @@ def test_outside_demo_mode_there_is_no_page(tmp_path: Path) -> None:
     client = protected.app().test_client()
     protected.clients.release()
     assert client.get("/", headers={"Accept": BROWSER}).content_type == "application/json"
-    for path in ("/demo/studies", *(f"/demo/static/{name}" for name in FILES)):
+    static = [f"{folder}/{name}" for name in FILES for folder in ("/demo/static", "/guideline/static/order-entry")]
+    for path in ("/demo/studies", *static):
         assert client.get(path).status_code == 404
+    assert client.post("/demo/charts", json={"fhirServer": "http://localhost", "patientId": "p"}).status_code == 404
 
 
 def test_the_page_loads_its_own_files_and_nothing_else(app: Flask) -> None:

@@ -1,34 +1,28 @@
 // The order-entry page: it plays the EHR, and talks to the service as any CDS Hooks client does.
-import { cardView } from "./cards.js";
+import { fire } from "./advice.js";
+import { discharge, startAfterwards } from "./afterwards.js";
 import { chartView } from "./chart.js";
 import { Client } from "./client.js";
+import { announce, changed, desk, shows } from "./desk.js";
 import { at, focusOn, h } from "./dom.js";
-import { AppFrame } from "./smart.js";
-import { applied, draftOf, isDraft, nameOf, ratingOf, referenceTo, resources } from "./ehr.js";
-import { orderView } from "./orders.js";
+import { isDraft, resources } from "./ehr.js";
+import { closeApp, startApp } from "./launching.js";
+import { offerIndications, startOrdering } from "./ordering.js";
 import { wire } from "./wire.js";
 
 const BASE = `${location.origin}${at("order-entry").dataset.base}`;
-const MODALITY = {
-  mri: "MRI", ct: "CT", "pet-ct": "PET/CT", scintigraphy: "Scintigraphy", endoscopy: "Endoscopy", ultrasound: "Ultrasound",
-};
-const client = new Client(BASE, at("order-entry").dataset.fhirServer, keep);
-const app = new AppFrame(at("app-room"), {
-  drafts: () => open.drafts,
-  change: changeDrafts,
-  done: closeApp,
-});
 let patients = [];
-let studies = [];
-let open = null; // what is on the screen about one patient
+let token = ""; // of the FHIR server typed in; kept nowhere else
 
-async function json(path) {
-  const got = await fetch(`${BASE}${path}`);
-  if (!got.ok) throw new Error(`${path}: ${got.status}`);
-  return got.json();
+async function json(path, body) {
+  const posted = body && { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+  const got = await fetch(`${BASE}${path}`, posted);
+  const found = await got.json();
+  if (!got.ok) throw new Error(found.issue?.[0]?.details?.text ?? `${path}: ${got.status}`);
+  return found;
 }
 
-// --- patients --------------------------------------------------------------------------------------------------------
+// --- whose chart -----------------------------------------------------------------------------------------------------
 
 function pickerView() {
   return patients.map(({ slug, title, story }) =>
@@ -42,218 +36,84 @@ function visit(slug) {
   return route();
 }
 
+/** Opens a patient of a FHIR server; who it is stands in the history of this window, not in an address. */
+function visitServer(event) {
+  event.preventDefault();
+  token = at("server-token").value.trim();
+  const server = { fhirServer: at("server").value.trim(), patientId: at("server-patient").value.trim() };
+  history.pushState({ server }, "", location.pathname);
+  return route();
+}
+
 const route = () => showAddressed().catch(failed);
 
 async function showAddressed() {
+  desk.open = null;
+  at("failure").hidden = true;
   const listed = patients.find(({ slug }) => slug === new URLSearchParams(location.search).get("patient"));
-  at("picker").hidden = Boolean(listed);
-  at("workspace").hidden = !listed;
-  open = null;
+  const server = history.state?.server;
+  const found = listed ? await listedChart(listed) : server ? await serverChart(server) : null;
   closeApp();
-  if (listed) await openChart(listed);
+  at("picker").hidden = Boolean(found);
+  at("workspace").hidden = !found;
+  if (found) await openChart(found);
   else focusOn(at("picker-title"));
 }
 
-async function openChart({ slug, title, story }) {
-  const found = resources(await json(`/demo/patients/${encodeURIComponent(slug)}`));
-  open = {
+async function listedChart({ slug, title, story }) {
+  const address = `/demo/patients/${encodeURIComponent(slug)}`;
+  const link = h("a", { href: `${BASE}${address}/story` }, "Timeline, staging and evidence");
+  return { slug, bundle: await json(address), source: null, about: [h("strong", {}, `${title}. `), `${story} `, link] };
+}
+
+async function serverChart({ fhirServer, patientId }) {
+  announce("Reading the chart.");
+  const { chart, lacking } = await json("/demo/charts", { fhirServer, patientId, ...(token && { token }) });
+  const gaps = Object.entries(lacking).map(([key, why]) => `${key} (${why})`).join(", ");
+  const about = ["Read from ", h("code", {}, fhirServer), ". Calls send what is changed here; the service reads the rest."];
+  if (gaps) about.push(h("strong", {}, ` Not read to the end: ${gaps}.`));
+  return { bundle: chart, source: { fhirServer, token, lacking }, about };
+}
+
+async function openChart({ slug = "", bundle, source, about }) {
+  const found = resources(bundle);
+  desk.open = {
+    source,
     patient: found.find((r) => r.resourceType === "Patient"),
     encounter: found.find((r) => r.resourceType === "Encounter"),
     chart: found.filter((r) => !isDraft(r)),
     proposed: found.filter(isDraft),
+    choice: null,
     slug,
     drafts: [],
     signed: [],
     reviewed: "",
+    leaving: false,
     numbered: 0,
   };
-  at("banner").replaceChildren(...bannerView(open.patient, slug, title, story));
+  at("banner").replaceChildren(...bannerView(desk.open, about));
   at("advice-body").replaceChildren();
-  at("indication").replaceChildren(...indications(open.chart));
-  at("study").value = "";
-  showChart();
-  showOrders();
+  offerIndications(desk.open.chart);
+  changed();
   focusOn(at("patient-name"));
   await fire("patient-view");
 }
 
-function bannerView(patient, slug, title, story) {
+function bannerView({ patient, encounter }, about) {
   const name = patient.name?.[0];
   const full = name?.text ?? `${name?.family ?? ""}, ${(name?.given ?? []).join(" ")}`;
-  const facts = [`Born ${patient.birthDate}`, patient.gender, `MRN ${patient.identifier?.[0]?.value ?? "unknown"}`];
+  const born = patient.birthDate && `Born ${patient.birthDate}`;
+  const facts = [born, patient.gender, `MRN ${patient.identifier?.[0]?.value ?? "unknown"}`];
+  const button = (id, label, act) => h("button", { type: "button", class: "quiet", id, onclick: act }, label);
   return [
     h("div", { class: "who" }, h("h2", { id: "patient-name" }, full), h("p", {}, facts.filter(Boolean).join(" · "))),
-    h("p", { class: "story" }, h("strong", {}, `${title}. `), `${story} `,
-      h("a", { href: `${BASE}/demo/patients/${encodeURIComponent(slug)}/story` }, "Timeline, staging and evidence")),
-    h("button", { type: "button", class: "quiet", id: "change", onclick: () => visit("") }, "Change patient"),
+    h("p", { class: "story" }, about),
+    h("div", { class: "leave" }, encounter && button("discharge", "Discharge", discharge),
+      button("change", "Change patient", () => visit(""))),
   ];
 }
 
-function indications(chart) {
-  const found = chart.filter((r) => r.resourceType === "Condition");
-  return [...found.map((r) => h("option", { value: referenceTo(r) }, nameOf(r.code))), h("option", { value: "" }, "None stated")];
-}
-
-const showChart = () => at("chart-body").replaceChildren(...chartView(open.chart).filter(Boolean));
-
-// --- orders ----------------------------------------------------------------------------------------------------------
-
-function studyOptions() {
-  const modalities = [...new Set(studies.map(({ modality }) => modality))];
-  const options = (wanted) => studies.filter(({ modality }) => modality === wanted)
-    .map(({ study, label }) => h("option", { value: study }, label));
-  const groups = modalities.map((modality) => h("optgroup", { label: MODALITY[modality] ?? modality }, options(modality)));
-  return [h("option", { value: "" }, "Choose a study"), ...groups];
-}
-
-const newId = () => `draft-${++open.numbered}`;
-
-function showOrders() {
-  const { drafts, signed, proposed } = open;
-  at("story-orders").replaceChildren(...(proposed.length ? storyView(proposed) : []));
-  at("drafts").replaceChildren(...drafts.map((order) => orderView(order, () => remove(order))));
-  at("no-drafts").hidden = drafts.length > 0;
-  at("sign").textContent = isReviewed() ? "Sign anyway" : "Sign orders";
-  at("sign-hint").hidden = !isReviewed();
-  at("sign").setAttribute("aria-disabled", String(!drafts.length));
-  at("signed").replaceChildren(...signed.map((order) => orderView(order)));
-  at("signed-part").hidden = !signed.length;
-}
-
-function storyView(proposed) {
-  const names = proposed.map((order) => nameOf(order.code)).join(" + ");
-  return [
-    h("p", { class: "cite" }, "Ordered in this story:"),
-    h("button", { type: "button", id: "story-order", class: "suggestion", onclick: takeStoryOrders }, names),
-  ];
-}
-
-function takeStoryOrders() {
-  const taken = open.proposed;
-  open.proposed = [];
-  focusOn(at("drafts-title"));
-  return add(taken);
-}
-
-function chooseStudy(event) {
-  event.preventDefault();
-  const study = studies.find((one) => one.study === at("study").value);
-  at("study").setAttribute("aria-invalid", String(!study));
-  if (!study) return announce("Choose a study first.");
-  return add([draftOf(study, at("indication").value, { ...open, id: newId() })]);
-}
-
-/** Orders are drafted: the clinician is still choosing. */
-function add(orders) {
-  open.drafts = [...open.drafts, ...orders];
-  showOrders();
-  return fire("order-select", orders);
-}
-
-function remove(order) {
-  open.drafts = open.drafts.filter((draft) => draft !== order);
-  showOrders();
-  focusOn(at("drafts-title"));
-  announce(`${nameOf(order.code)} is removed.`);
-}
-
-const state = () => JSON.stringify(open.drafts);
-const isReviewed = () => open.drafts.length > 0 && open.reviewed === state();
-
-/** An order is signed when the service has nothing to say, or when the clinician has seen what it says. */
-async function sign() {
-  const shown = open;
-  if (!shown.drafts.length) return announce("There is no draft order to sign.");
-  if (isReviewed()) return signed();
-  const { response } = await fire("order-sign");
-  if (open !== shown) return undefined;
-  const recorded = response?.systemActions ?? response?.extension?.systemActions ?? [];
-  shown.drafts = applied(shown.drafts, recorded, newId);
-  if (response?.cards?.length === 0) return signed();
-  shown.reviewed = state();
-  return showOrders();
-}
-
-function signed() {
-  const orders = open.drafts.map((order) => ({ ...order, status: "active" }));
-  open.signed.push(...orders);
-  open.chart = [...open.chart, ...orders];
-  open.drafts = [];
-  showChart();
-  showOrders();
-  const ratings = orders.map((order) => `${nameOf(order.code)}: ${ratingOf(order)?.text ?? "no rating recorded"}`);
-  announce(`Signed. ${ratings.join(". ")}`);
-  focusOn(at("signed-title"));
-}
-
-// --- decision support ------------------------------------------------------------------------------------------------
-
-/** Fires a hook and shows what it answers; each hook has one place, where the latest answer stands. */
-async function fire(hook, selected) {
-  const shown = open;
-  const exchange = await client.fire(hook, shown, selected);
-  if (open !== shown) return exchange; // another patient has been opened meanwhile
-  at(`said-${hook}`)?.remove();
-  at("advice-body").prepend(answerView(hook, exchange));
-  const cards = exchange.response?.cards;
-  if (cards) announce(`${hook}: ${cards.map(({ summary }) => summary).join(". ") || "nothing to say"}`);
-  return exchange;
-}
-
-function answerView(hook, exchange) {
-  const { response, status, path, failure } = exchange;
-  const cards = response?.cards ?? [];
-  const silent = status === 200 && !cards.length;
-  const problem = failure ?? response?.issue?.[0]?.details?.text;
-  return h(
-    "section",
-    { class: "answer", id: `said-${hook}`, "aria-labelledby": `title-${hook}` },
-    h("h3", { id: `title-${hook}` }, h("code", {}, hook)),
-    silent ? h("p", { class: "silent" }, "No card: there is nothing that needs attention.") : null,
-    problem ? h("p", { class: "note", role: "alert" }, `The service did not answer as it should: ${problem}`) : null,
-    cards.map((card) => cardView(card, decisions(path, card))),
-    wire(exchange),
-  );
-}
-
-function decisions(path, card) {
-  return {
-    accept: async (accepted, suggestion) => {
-      open.drafts = applied(open.drafts, suggestion.actions ?? [], newId);
-      showOrders();
-      return (await client.accept(path, card.uuid, accepted)).status === 200;
-    },
-    launch: openApp,
-    override: async (reason) => (await client.override(path, card.uuid, reason)).status === 200,
-  };
-}
-
-// --- the SMART app ---------------------------------------------------------------------------------------------------
-
-/** Opens the app of a card's link as EHRs do: beside the chart, with a handle of what is open. */
-async function openApp({ label, url, appContext }) {
-  const query = new URLSearchParams(appContext ? { appContext } : {});
-  const told = await json(`/demo/ehr/launch/${encodeURIComponent(open.slug)}?${query}`);
-  const address = `${url}?${new URLSearchParams({ iss: told.iss, launch: told.launch })}`;
-  if (new URL(url).origin !== location.origin) return window.open(address, "_blank", "noopener");
-  app.open(address, label, told.messagingHandle);
-  at("app").hidden = false;
-  return focusOn(at("app-title"));
-}
-
-function closeApp() {
-  app.close();
-  at("app").hidden = true;
-}
-
-/** The app changed draft orders: the hook fires again, as after every change. */
-function changeDrafts(drafts, changed) {
-  open.drafts = drafts;
-  showOrders();
-  return changed.length ? fire("order-select", changed) : undefined;
-}
-
-const announce = (text) => { at("announcer").textContent = text; };
+const showChart = () => at("chart-body").replaceChildren(...chartView(desk.open.chart).filter(Boolean));
 
 /** Every exchange, newest first, below everything else. */
 function keep(exchange) {
@@ -263,20 +123,21 @@ function keep(exchange) {
 // --- start -----------------------------------------------------------------------------------------------------------
 
 async function start() {
-  const [, listed, catalogue] = await Promise.all([client.discover(), json("/demo/patients"), json("/demo/studies")]);
-  [patients, studies] = [listed, catalogue];
+  desk.client = new Client(BASE, at("order-entry").dataset.fhirServer, keep);
+  [, patients, desk.studies] = await Promise.all([desk.client.discover(), json("/demo/patients"), json("/demo/studies")]);
   at("patients").replaceChildren(...pickerView());
-  at("study").replaceChildren(...studyOptions());
-  at("order-form").addEventListener("submit", chooseStudy);
-  at("sign").addEventListener("click", sign);
-  at("app-close").addEventListener("click", closeApp);
+  at("server-form").addEventListener("submit", visitServer);
+  shows(showChart);
+  startOrdering();
+  startAfterwards();
+  startApp(fire);
   window.addEventListener("popstate", route);
-  if (location.search) await route();
+  if (location.search || history.state) await route();
 }
 
 function failed(error) {
   at("failure").hidden = false;
-  at("failure").textContent = `Something could not be loaded: ${error.message}. Is the service still running?`;
+  at("failure").textContent = `Something could not be loaded. ${error.message}`;
 }
 
 start().catch(failed);

@@ -7,21 +7,28 @@ const SHOWN_AT_ONCE = { info: 2, warning: 2, critical: 4 }; // blocks: the order
 let numbered = 0;
 
 /** @param decided what happens on `accept(suggestions, newlyAccepted)` and `override(reason)`, which tell whether it was
- *  stored, and on `launch(link)`, which opens an app. */
+ *  stored, and on `launch(link)`, which opens an app; null where this page cannot. */
 export function cardView(card, decided) {
   const [sign, word] = GRAVITY[card.indicator] ?? GRAVITY.info;
   const title = `card-${++numbered}`;
+  const [first, rest] = parted(blocks(card.detail), SHOWN_AT_ONCE[card.indicator]);
   return h(
     "article",
     { class: `card ${card.indicator}`, "aria-labelledby": title },
     h("p", { class: "gravity" }, h("span", { class: "sign", "aria-hidden": "true" }, sign), word),
     h("h4", { id: title }, card.summary),
-    h("div", { class: "detail" }, blocks(card.detail).slice(0, SHOWN_AT_ONCE[card.indicator])),
+    h("div", { class: "detail" }, first),
     choices(card, decided),
-    reasons(blocks(card.detail).slice(SHOWN_AT_ONCE[card.indicator])),
+    reasons(rest),
     h("p", { class: "cite" }, "Source: ", link(card.source.label, card.source.url), topic(card.source.topic)),
     links(card.links, decided.launch),
   );
+}
+
+/** The first blocks and the others; a list stays with the line above it. */
+function parted(all, most) {
+  const end = all[most]?.tagName === "UL" ? most + 1 : most;
+  return [all.slice(0, end), all.slice(end)];
 }
 
 const topic = (coding) => (coding?.display ? ` (${coding.display.toLowerCase()})` : "");
@@ -34,12 +41,14 @@ function reasons(rest) {
 
 function links(given = [], launch) {
   if (!given.length) return null;
-  const shown = given.map((one) => h("li", {}, one.type === "smart" ? appButton(one, launch) : link(one.label, one.url)));
+  const shown = given.map((one) => h("li", {}, one.type === "smart" ? app(one, launch) : link(one.label, one.url)));
   return h("ul", { class: "links", "aria-label": "Links" }, shown);
 }
 
-const appButton = (given, launch) =>
-  h("button", { type: "button", class: "quiet", onclick: () => launch(given) }, `${given.label} (SMART app)`);
+function app(given, launch) {
+  if (!launch) return `${given.label} (SMART app, opened by the EHR that holds this chart)`;
+  return h("button", { type: "button", class: "quiet", onclick: () => launch(given) }, `${given.label} (SMART app)`);
+}
 
 // --- suggestions and overriding --------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 // What an EHR knows: the chart, the draft orders, and how an advertised query is answered from them.
 
 const USER = "Practitioner/demo";
+const PERFORMER = "Organization/demo-imaging";
 const RATING = "http://fhir.org/argonaut/Extension/pama-rating";
 const NEWEST_FIRST = (one, other) => dateOf(other).localeCompare(dateOf(one));
 
@@ -54,15 +55,36 @@ function searchset(found) {
 
 // --- calls -----------------------------------------------------------------------------------------------------------
 
-/** The context of a hook; with orders where the hook has them. */
-export function contextOf(hook, patient, encounter, drafts, selected) {
+const collection = (held) => ({ resourceType: "Bundle", type: "collection", entry: held.map((resource) => ({ resource })) });
+
+const ABOUT = {
+  "order-select": (chosen, drafts) => ({
+    draftOrders: collection([...drafts, ...chosen.filter((order) => !drafts.includes(order))]),
+    selections: chosen.map(referenceTo),
+  }),
+  "order-sign": (_, drafts) => ({ draftOrders: collection(drafts) }),
+  "order-dispatch": (sent) => ({ dispatchedOrders: sent.map(referenceTo), performer: PERFORMER }),
+  "appointment-book": (proposed) => ({ appointments: collection(proposed) }),
+};
+
+/** The context of a hook; `about` are the resources it is fired for. */
+export function contextOf(hook, { patient, encounter, drafts }, about = []) {
   const context = { userId: USER, patientId: patient.id };
   if (encounter) context.encounterId = encounter.id;
-  if (hook === "order-select") context.selections = selected.map(referenceTo);
-  if (hook !== "patient-view") {
-    context.draftOrders = { resourceType: "Bundle", type: "collection", entry: drafts.map((resource) => ({ resource })) };
-  }
-  return context;
+  return { ...context, ...ABOUT[hook]?.(about, drafts) };
+}
+
+/** A proposed appointment for what an order asks for, on a day. */
+export function appointmentFor(order, patient, day) {
+  return {
+    resourceType: "Appointment",
+    id: `${order.id}-appointment`,
+    status: "proposed",
+    serviceType: [order.code],
+    start: `${day}T09:00:00Z`,
+    participant: [{ actor: { reference: `Patient/${patient.id}` }, status: "needs-action" }],
+    basedOn: [{ reference: referenceTo(order) }],
+  };
 }
 
 // --- orders ----------------------------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 import { h } from "./dom.js";
 import { nameOf, ratingOf } from "./ehr.js";
 
-/** @param remove what removes the order; absent for orders that are signed. */
-export function orderView(order, remove) {
+/** @param more what else is said about the order, and what can be done with it. */
+export function orderView(order, ...more) {
   const coding = order.code?.coding?.[0];
   return h(
     "li",
@@ -12,7 +12,7 @@ export function orderView(order, remove) {
     h("p", { class: "cite" }, coding ? `${coding.code} (${systemName(coding.system)})` : "free text, no code", `, ${order.id}`),
     (order.orderDetail ?? []).map((detail) => h("p", { class: "cite" }, nameOf(detail))),
     ratingView(ratingOf(order)),
-    remove && h("button", { type: "button", class: "quiet", "aria-label": `Remove ${nameOf(order.code)}`, onclick: remove }, "Remove"),
+    more,
   );
 }
 

@@ -1,6 +1,6 @@
 // Request and answer of an exchange, for whoever wants to see what went over the wire.
 import { h } from "./dom.js";
-import { curl } from "./client.js";
+import { curl, withoutToken } from "./client.js";
 
 /** Closed at first; the JSON is written when it is opened, because a chart is long. */
 export function wire(exchange) {
@@ -23,7 +23,7 @@ function written(exchange) {
   };
   return [
     h("p", {}, h("button", { type: "button", class: "quiet", onclick: copy }, "Copy as curl"), " ", said),
-    ...(exchange.request ? json("Request", exchange.request) : []),
+    ...(exchange.request ? json("Request", withoutToken(exchange.request)) : []),
     ...json("Response", exchange.response ?? exchange.failure ?? null),
   ];
 }
