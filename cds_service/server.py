@@ -28,6 +28,8 @@ _COLLECT_AFTER: Final = (100_000, 20, 100)
 of them in a cycle, and each look costs that call milliseconds."""
 _LONGEST_HEADER_BYTES: Final = 32 * 1024
 """Longer than any token that is accepted, so that one that is too long gets the answer every refused token gets."""
+_LONGEST_LINE_BYTES: Final = 8190
+"""The way back of a SMART launch holds a code, and some authorization servers put a whole signed document into it."""
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the files there are unlinked as soon as they are made
 
 
@@ -80,6 +82,7 @@ class Server(BaseApplication):
             "graceful_timeout": DRAIN_SECONDS,
             "loglevel": "warning",
             "limit_request_field_size": _LONGEST_HEADER_BYTES,
+            "limit_request_line": _LONGEST_LINE_BYTES,
             "control_socket_disable": True,  # signals are enough, and it would need a place to write
         }
         if _MEMORY.is_dir():

@@ -11,14 +11,16 @@ import pytest
 import requests
 from flask import Flask
 
+from cds_service.errors import StoreError
+from cds_service.issuing import APP_LABEL
 from cds_service.knowledge import Knowledge
 from cds_service.smart.chart import KINDS
-from cds_service.store.base import SyntheticPatient
+from cds_service.store.base import ConsultRecord, SyntheticPatient, Waiting
 from cds_service.web.story import story_page
 from fhir_profiles.synthetic import is_draft, resources, synthetic_patients
 from fhir_profiles.terminology import Terminology
 from tests.builders import AS_OF
-from tests.calling import MakeApp, OverHttp
+from tests.calling import MakeApp, OverHttp, post, synthetic_request
 from tests.conftest import served
 from tests.serving import free_port
 from tests.smart.test_launch import assert_refused, link_of
@@ -171,3 +173,40 @@ def test_the_cookie_over_https(make_app: MakeApp) -> None:
     assert name.startswith("__Host-pnet-cds-launch-")
     assert {"Secure", "HttpOnly", "Path=/", "SameSite=None", "Partitioned", "Max-Age=600"} <= set(attributes)
     assert not [attribute for attribute in attributes if attribute.startswith("Domain")]
+
+
+class _FullStore:
+    """A store that can keep nothing."""
+
+    def record(self, _consult: ConsultRecord) -> None:
+        raise StoreError("The disk is full.")
+
+    def consult_of_card(self, _card_uuid: str) -> ConsultRecord | None:
+        raise StoreError("The disk is full.")
+
+    def pseudonym_key(self) -> bytes:
+        return b"key"
+
+    def synthetic(self) -> tuple[SyntheticPatient, ...]:
+        return synthetic_patients()
+
+    def waiting(self) -> Waiting:
+        return Waiting(0, 0)
+
+    def release(self) -> None:
+        """Hold nothing."""
+
+
+def test_while_the_store_fails_the_app_opens_without_the_card(
+    make_app: MakeApp, advertised: dict[str, dict[str, str]]
+) -> None:
+    """CH-104: no handle is in the world that the store does not know, and one of earlier shows nothing."""
+    port = free_port()
+    for running in served(make_app(store=_FullStore(), port=port, fhir_seconds=20.0), port):
+        call = synthetic_request(SLUG, "order-select", advertised) | {"fhirServer": f"{running.base}/demo/ehr/fhir"}
+        (card,) = post(running, "order-select", call).json()["cards"]
+        assert "uuid" not in card
+        assert link_of(card) == {"label": APP_LABEL, "url": f"{running.base}/smart/launch", "type": "smart"}
+        page = launched(running, SLUG, "e6a2c3f0-0000-4000-8000-000000000000")
+        assert page.status_code == 200
+        assert "not on record here for this patient" in page.text

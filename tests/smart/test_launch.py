@@ -12,10 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 from itsdangerous import TimestampSigner
-from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from cds_service.issuing import APP_LABEL
 from cds_service.store.clients import open_clients
 from cds_service.store.connect import open_engine
 from cds_service.web import smart_cookie
@@ -392,18 +390,3 @@ def test_launches_are_counted(tmp_path: Path) -> None:
     client = protected.app(rate_limit="2/minute").test_client()
     assert [client.get("/smart/launch?iss=x").status_code for _ in "123"] == [403, 403, 429]
     protected.clients.release()
-
-
-def test_while_the_store_fails_a_link_leads_to_the_app_without_the_card(world: World) -> None:
-    """CH-104: no handle is in the world that the store does not know."""
-    drop_consults(world)
-    (card,) = world.order_select()["cards"]
-    assert "uuid" not in card
-    assert link_of(card) == {"label": APP_LABEL, "url": f"{world.app}/smart/launch", "type": "smart"}
-    assert world.open(appContext="0" * 8).status_code == 200, "the story opens all the same"
-
-
-def drop_consults(world: World) -> None:
-    """Make the store fail."""
-    with world.clients.engine.begin() as connection:
-        connection.execute(text("DROP TABLE card"))
