@@ -100,37 +100,38 @@ def main() -> None:
     }
     with TemporaryDirectory() as folder, ExitStack() as stack:
         targets = [
-            stack.enter_context(_running(variant, FIRST_PORT + number, Path(folder)))
+            stack.enter_context(running(variant, FIRST_PORT + number, Path(folder)))
             for number, variant in enumerate(VARIANTS)
         ]
         for target in targets:
-            _load(target, Load(((2, 50), (1, 5000))), bodies, 2.0)
-        for load in LOADS:
-            seen = [{size: Seen() for _, size in load.callers} for _ in targets]
+            load(target, Load(((2, 50), (1, 5000))), bodies, 2.0)
+        for callers in LOADS:
+            seen = [{size: Seen() for _, size in callers.callers} for _ in targets]
             for _ in range(ROUNDS):
                 for target, found in zip(targets, seen, strict=True):
                     before = target.cpu()
-                    for size, walls in _load(target, load, bodies, SECONDS).items():
+                    for size, walls in load(target, callers, bodies, SECONDS).items():
                         found[size].rates.append(len(walls) / SECONDS)
                         found[size].walls += walls
                     found[size].cpu += target.cpu() - before
-            print(f"\n{_table(load, seen)}", flush=True)  # noqa: T201
+            print(f"\n{table(callers, seen)}", flush=True)  # noqa: T201
 
 
 @contextmanager
-def _running(variant: Variant, port: int, folder: Path) -> Iterator[Target]:
+def running(variant: Variant, port: int, folder: Path) -> Iterator[Target]:
+    """The service, run in that way."""
     options = (variant.kind, str(variant.workers), str(variant.threads), str(variant.at_once))
     with serving("service", port, folder, options) as target:
         yield target
 
 
-def _load(target: Target, load: Load, bodies: dict[int, list[Call]], seconds: float) -> dict[int, list[float]]:
+def load(target: Target, who: Load, bodies: dict[int, list[Call]], seconds: float) -> dict[int, list[float]]:
     """Milliseconds of every call of all callers, by the size of their charts."""
-    walls: dict[int, list[float]] = {size: [] for _, size in load.callers}
+    walls: dict[int, list[float]] = {size: [] for _, size in who.callers}
     until = time.perf_counter() + seconds
     threads = [
         threading.Thread(target=_call, args=(target.port, bodies[size], caller, until, walls[size]))
-        for count, size in load.callers
+        for count, size in who.callers
         for caller in range(count)
     ]
     for thread in threads:
@@ -156,9 +157,9 @@ def _call(port: int, posted: Sequence[Call], caller: int, until: float, walls: l
     connection.close()
 
 
-def _table(load: Load, seen: list[dict[int, Seen]]) -> str:
+def table(who: Load, seen: list[dict[int, Seen]]) -> str:
     """Rates, their ratio to those of the first variant round by round, times, and CPU time per call of all callers."""
-    lines = [f"{load.name}:", "", "| variant | Observations | calls/s | ratio | p50 | p99 | CPU |", "|" + "---|" * 7]
+    lines = [f"{who.name}:", "", "| variant | Observations | calls/s | ratio | p50 | p99 | CPU |", "|" + "---|" * 7]
     for variant, found in zip(VARIANTS, seen, strict=True):
         cpu = sum(one.cpu for one in found.values()) / sum(len(one.walls) for one in found.values())
         for size, one in found.items():

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -110,7 +110,8 @@ def serving(name: str, port: int, folder: Path, options: Sequence[str] = ()) -> 
             command, cwd=folder, env={**os.environ, "PYTHONPATH": str(root)}, stdout=log, stderr=log
         )
         try:
-            yield Target(name, port, process.pid, _connected(port))
+            with closing(_connected(port)) as connection:
+                yield Target(name, port, process.pid, connection)
         finally:
             process.terminate()
             process.wait()

@@ -14,8 +14,8 @@ from typing import Final
 
 import trustme
 
-from tests.instance import free_port
 from tests.requirement import missing
+from tests.serving import free_port
 
 SHIPPED: Final = Path(__file__).parents[1] / "deploy" / "nginx"
 _PORTS: Final = ("8081", "8082")

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks import limit, stages
+from benchmarks import concurrency, limit, stages
 from benchmarks.charts import MIXED, SERVICES, STORY, WITHOUT, Call, calls
 from benchmarks.load import Sample
 from benchmarks.report import Row, Run, remember, remembered, stage_table, table
@@ -17,6 +17,7 @@ from cds_service.knowledge import load_knowledge
 from cds_service.pipeline import Parts, answer
 from cds_service.service import HookService
 from fhir_profiles.terminology import load_terminology
+from tests.serving import free_port
 
 TODAY = date(2026, 11, 20)
 ROW = Row(patient=STORY, size=50, service="pnet-order-sign", calls=10, limit=0.5, cpu=2.0, p50=2.5, p99=5.0)
@@ -81,3 +82,11 @@ def test_the_history_keeps_every_run(tmp_path: Path) -> None:
     assert remembered(tmp_path / "history.jsonl") == [run, run]
     assert remembered(tmp_path / "none.jsonl") == []
     assert all(kept.rows for kept in remembered())
+
+
+def test_many_callers_are_measured(tmp_path: Path) -> None:
+    """A real server in one of the ways that are compared, with callers of two kinds: each is answered, and timed."""
+    bodies = {size: list(calls(STORY, size, SERVICES[0], 2, TODAY)) for size in (50, 500)}
+    with concurrency.running(concurrency.VARIANTS[1], free_port(), tmp_path) as target:
+        walls = concurrency.load(target, concurrency.Load(((2, 50), (1, 500))), bodies, 1.0)
+    assert all(walls[size] and min(walls[size]) > 0 for size in (50, 500))

@@ -37,9 +37,8 @@ from tests.calling import ASSESSMENT, InProcess, post, synthetic_request, templa
 from tests.conftest import served
 from tests.docs.following import blocks
 from tests.fhir.real_server import TOKEN, running
-from tests.serving import serving
+from tests.serving import free_port, serving
 from tests.signing import key_server, key_set, private_jwk, public_jwk
-from tests.web.test_workers import free_port
 
 PAGE_FOLDER: Final = Path(__file__).parent / "public_sandbox"
 ISSUER: Final = "https://sandbox.cds-hooks.org"

@@ -88,7 +88,7 @@ def deployment(
             "PNET_CDS_DATABASE_URL": url,
             "PNET_CDS_PUBLIC_URL": PUBLIC,
             "PNET_CDS_RATE_LIMIT": "9999/second",
-            "PNET_CDS_RATE_LIMIT_STORAGE": stack.enter_context(running_redis(folder)),
+            "PNET_CDS_RATE_LIMIT_STORAGE": stack.enter_context(running_redis(folder)).url,
             "PNET_CDS_TRUSTED_PROXIES": "1",
         }
         one, two = ({**settings, "PNET_CDS_SPOOL_DIR": str(folder / name)} for name in ("one", "two"))

@@ -23,8 +23,8 @@ import requests
 
 from cds_service import __version__
 from tests.deployment.dockerfile import ROOT, Instruction, all_of, environment, stages
-from tests.instance import free_port
 from tests.requirement import missing
+from tests.serving import free_port
 from tests.signing import key_set, public_jwk
 
 _PREFIX: Final = "/opt/pnet-cds"

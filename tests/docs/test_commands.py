@@ -24,6 +24,7 @@ ELSEWHERE: Final = {
     "make test": "tests/docs/test_commands.py::test_every_command_of_the_page_works",
     "make bench": "tests/benchmarks/test_benchmarks.py::test_every_stage_is_measured",
     "make bench BENCH=--keep": "tests/benchmarks/test_benchmarks.py::test_the_history_keeps_every_run",
+    ".venv/bin/python -m benchmarks.concurrency": "tests/benchmarks/test_benchmarks.py::test_many_callers_are_measured",
     ".venv/bin/pnet-cds check": "tests/cli/test_cli.py::test_check_proves_the_tables",
     "pnet-cds selftest https://cds.example.org --json": "tests/selftest/test_command.py::test_junit",
     "pnet-cds selftest https://cds.example.org --junit selftest.xml": "tests/selftest/test_command.py::test_junit",

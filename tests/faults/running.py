@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +19,8 @@ import requests
 from cds_service.auth.keys import read_key_set
 from cds_service.clients import Client
 from cds_service.store.clients import GIVEN, open_clients
-from tests.requirement import missing
+from tests.instance import eventually
+from tests.serving import free_port
 from tests.signing import claims, key_set, public_jwk, sign
 
 SERVICE: Final = "/cds-services/pnet-order-sign"
@@ -30,20 +28,6 @@ PUBLIC: Final = "https://cds.example.org"
 EHR: Final = "https://ehr.example.org"
 _SECONDS: Final = 60
 _START: Final = "from cds_service.cli import main; main()"
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def eventually(true: Callable[[], bool], said: str, seconds: float = 30) -> None:
-    """Wait for what a server does in its own time."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, said
-        time.sleep(0.05)
 
 
 def register(url: str) -> None:
@@ -123,58 +107,6 @@ def _answers(service: Running) -> bool:
         return service.ask("/readyz").ok
     except requests.ConnectionError:
         return False
-
-
-@dataclass
-class Redis:
-    """A Redis server of the test's own, which can go away and come back."""
-
-    folder: Path
-    port: int
-    program: str
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        """Start it, empty."""
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
-        with (self.folder / "redis.log").open("ab") as log:
-            self.process = subprocess.Popen([self.program, *options], stdout=log, stderr=log)
-        eventually(lambda: self.asked("PING").startswith("+PONG"), "Redis does not answer")
-
-    def stop(self) -> None:
-        """Kill it."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(_SECONDS)
-            self.process = None
-
-    def asked(self, command: str) -> str:
-        """What it answers to a command."""
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
-                connection.sendall(f"{command}\r\n".encode())
-                return connection.recv(4096).decode()
-        except ConnectionError:
-            return ""
-
-
-@contextmanager
-def running_redis(folder: Path) -> Iterator[Redis]:
-    """A server; skips the test where none is installed."""
-    program = shutil.which("redis-server")
-    if program is None:
-        missing("REQUIRE_DEPLOYMENT", "Redis is not installed on this machine (Debian: apt-get install redis-server)")
-    server = Redis(folder, free_port(), program)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
 
 
 def overridden(card: str) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.faults.running import SERVICE, Running, eventually, running
+from tests.faults.running import SERVICE, Running, running
+from tests.instance import eventually
 
 THREADS = 2
 SHORTER = "import cds_service.connections as c; c.HEADER_SECONDS = c.FIRST_BYTE_SECONDS = 1.0; c.CALL_SECONDS = 2.0"

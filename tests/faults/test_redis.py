@@ -7,7 +7,9 @@ import signal
 import time
 from pathlib import Path
 
-from tests.faults.running import PUBLIC, eventually, register, running, running_redis, token
+from tests.faults.running import PUBLIC, register, running, token
+from tests.instance import eventually
+from tests.redis_server import running_redis
 
 DISCOVERY = "/cds-services"
 AGREED = 6

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.faults.running import SERVICE, eventually, running
+from tests.faults.running import SERVICE, running
+from tests.instance import eventually
 
 
 def test_a_damaged_site_file_changes_nothing_until_the_next_start(tmp_path: Path, call: dict[str, Any]) -> None:

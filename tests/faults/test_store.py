@@ -15,7 +15,8 @@ from sqlalchemy import select
 from cds_service.store.connect import open_engine
 from cds_service.store.spool import waiting_in
 from cds_service.store.tables import card, feedback
-from tests.faults.running import SERVICE, Running, eventually, overridden, register, running, token
+from tests.faults.running import SERVICE, Running, overridden, register, running, token
+from tests.instance import eventually
 from tests.postgres import PostgresServer, running_server
 
 PUBLIC = "https://cds.example.org"

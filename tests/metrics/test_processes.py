@@ -18,7 +18,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.web.test_workers import free_port
+from tests.serving import free_port
 
 _SECONDS: Final = 60
 SIGN: Final = "/cds-services/pnet-order-sign"

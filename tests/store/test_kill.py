@@ -9,7 +9,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -31,6 +30,7 @@ from cds_service.settings import load_settings
 from cds_service.store.connect import open_engine
 from cds_service.store.tables import card, consult, feedback
 from tests.postgres import PostgresServer
+from tests.serving import free_port
 
 WORKERS: Final = 3
 CLIENTS: Final = 4
@@ -54,13 +54,6 @@ class Told:
     acknowledged: set[tuple[str, str]] = field(default_factory=set)
     interrupted: int = 0
     refused: int = 0
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -25,8 +25,7 @@ from cds_service.errors import SettingsError
 from cds_service.stages import Laps, Stage
 from tests.calling import MakeApp, OverHttp, post, synthetic_request, templates
 from tests.metrics.test_processes import Running, wait_until_ready
-from tests.serving import serving
-from tests.web.test_workers import free_port
+from tests.serving import free_port, serving
 
 SLUG: Final = "incidental-tail-lesion"
 TRACE: Final = "0af7651916cd43dd8448eb211c80319c"

@@ -22,6 +22,7 @@ from cds_service.auth.keys import read_key_set
 from cds_service.clients import Client
 from cds_service.store.clients import GIVEN, SqlClients, open_clients
 from tests.calling import synthetic_request
+from tests.serving import free_port
 from tests.signing import claims, key_set, public_jwk, sign
 
 PUBLIC: Final = "https://cds.example.org"
@@ -47,12 +48,6 @@ class Service:
     def lines(self) -> list[dict[str, Any]]:
         """The log so far."""
         return [json.loads(line) for line in self.log.read_text("utf-8").splitlines() if line.startswith("{")]
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
