@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from click import Command, Group
+from click import Command, Context, Group
 
 from cds_service.cli import cli
 from cds_service.domain.terms import SCENARIOS
@@ -83,7 +83,10 @@ def shown(default: object) -> str:
 def commands(group: Group = cli, path: str = "") -> dict[str, Command]:
     """Every command by its words, those of groups included."""
     found: dict[str, Command] = {}
-    for name, command in group.commands.items():
+    context = Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, Group):
             found |= commands(command, f"{path}{name} ")
         else:

@@ -51,7 +51,7 @@ TAIL = next(patient for patient in synthetic_patients() if patient.slug == "inci
 
 def test_the_commands_are_those_documented() -> None:
     """The command line offers exactly these commands."""
-    assert sorted(cli.commands) == sorted(COMMANDS)
+    assert cli.list_commands(click.Context(cli)) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])
@@ -62,7 +62,9 @@ def test_help_is_there(command: Command, name: str, flag: str) -> None:
     assert (ran.status, ran.err) == (0, "")
     assert ran.out.startswith("Usage: ")
     if name:
-        for parameter in cli.commands[name].params:
+        found = cli.get_command(click.Context(cli), name)
+        assert found is not None
+        for parameter in found.params:
             if isinstance(parameter, click.Option):
                 assert parameter.opts[-1] in ran.out
                 assert parameter.help
