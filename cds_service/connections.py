@@ -29,8 +29,8 @@ class BoundedWorker(gthread.ThreadWorker):
         self._until: dict[Any, float] = {}
 
     def handle(self, conn: Any) -> Any:
-        """Handle a connection in a thread, unless it has not sent anything yet."""
-        if not conn.initialized and not conn.wait_for_data(0):
+        """Handle a connection in a thread, unless it has not sent anything yet; a process that stops waits for it."""
+        if self.alive and not conn.initialized and not conn.wait_for_data(0):
             conn.opened = time.monotonic()
             return gthread._DEFER  # type: ignore[attr-defined] # noqa: SLF001 - the only way to say so
         self._until[conn] = time.monotonic() + HEADER_SECONDS
@@ -38,6 +38,14 @@ class BoundedWorker(gthread.ThreadWorker):
             return super().handle(conn)
         finally:
             del self._until[conn]
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Whoever was put off just as the process began to stop is not sent away."""
+        ended_well = not fs.cancelled() and fs.exception() is None
+        if not self.alive and ended_well and fs.result() is gthread._DEFER:  # type: ignore[attr-defined] # noqa: SLF001
+            self.enqueue_req(conn)
+        else:
+            super().finish_request(conn, fs)
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         """The head is there."""

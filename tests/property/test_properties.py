@@ -55,6 +55,7 @@ MEMBERS = (
 )
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 WORDS = ("text", "text_special", "softbreak")
+OWN_LINKS = re.compile(r"<https?://[^<>\s]+>|\[Why\? The rules behind this card\]\(https?://[^()\s]+\)")
 
 
 # --- any input --------------------------------------------------------------------------------------------------------
@@ -292,7 +293,7 @@ def test_text_of_the_record_stays_text(local: InProcess, say: Callable[[Json, st
         details.append(re.sub(r"\*\*About the data\*\*\n(- .*\n)+", "", cards[0]["detail"]) if cards else "")
     hostile, harmless = details
     assert links_in(hostile) == links_in(harmless)
-    own_links_removed = re.sub(r"<https?://[^<>\s]+>", "", hostile)
+    own_links_removed = OWN_LINKS.sub("", hostile)
     for mark in (r"(?<!\\)<", r"(?<!\\)://", r"\bwww\.", r"(?<!\\)\]\(", r"(?<!\\)@"):
         assert not re.search(mark, own_links_removed), mark
     assert structure(hostile) == structure(harmless)
@@ -320,5 +321,5 @@ def test_identifiers_of_any_shape_are_survived(local: InProcess, identifier: str
         entry["resource"]["id"] = identifier
     body = assert_valid_response(post(local, "order-select", call), call)
     for card in body["cards"]:
-        own_links_removed = re.sub(r"<https?://[^<>\s]+>", "", card["detail"])
+        own_links_removed = OWN_LINKS.sub("", card["detail"])
         assert not re.search(r"(?<!\\)<", own_links_removed)

@@ -147,7 +147,7 @@ def test_criteria_for_sstr_pet_are_recorded_without_a_category(live: OverHttp, a
 def test_the_consult_id_is_the_one_in_the_store(make_app: MakeApp, tmp_path: Path, call: Json) -> None:
     """PM-009: unique per call, and the handle under which the call is recorded."""
     address = f"sqlite:///{tmp_path / 'consults.sqlite'}"
-    service = InProcess(make_app(database_url=address))
+    service = InProcess(make_app(database_url=address, store_mode="strict"))
     ids = []
     for _ in range(2):
         found = URN.fullmatch(value(rated(answered(service, call))["itl-sr-eus"], CONSULT))

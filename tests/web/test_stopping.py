@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 import pytest
 
-from tests.instance import Instance, running
+from tests.instance import Instance, eventually, running
 
 SIGN: Final = "/cds-services/pnet-order-sign"
 _CALLERS: Final = 6
@@ -34,15 +34,17 @@ def instance(tmp_path: Path) -> Iterator[Instance]:
         "PNET_CDS_SITE_FILE": "site.toml",
     }
     with running(Instance(tmp_path, settings, ("--demo",))) as started:
+        eventually(lambda: len(started.workers()) == 2, "both processes are there")
         yield started
 
 
 class Callers:
     """Some who call again and again, each call on a connection of its own, until nobody lets them in."""
 
-    def __init__(self, port: int, pause: float = 0) -> None:
+    def __init__(self, port: int, pause: float = 0, silence: float = 0) -> None:
         self.port = port
         self.pause = pause
+        self.silence = silence
         self.seen: Counter[str] = Counter()
         self.stop = threading.Event()
         self.threads = [threading.Thread(target=self._call) for _ in range(_CALLERS)]
@@ -65,6 +67,7 @@ class Callers:
             except ConnectionRefusedError:
                 self.seen["refused"] += 1
                 return
+            time.sleep(self.silence)
             try:
                 connection.request("GET", "/healthz", headers={"Connection": "close"})
                 self.seen[str(connection.getresponse().status)] += 1
@@ -95,6 +98,18 @@ def test_a_server_that_stops_answers_everybody_it_has_let_in(instance: Instance)
     assert answer.startswith(_EMPTY)
     assert set(callers.seen) == {"200", "refused"}, callers.seen
     assert callers.seen["200"] > _CALLERS
+    assert callers.seen["refused"] == _CALLERS
+    assert instance.wait() == 0
+
+
+def test_whoever_was_let_in_may_still_say_what_for(instance: Instance) -> None:
+    """Callers who are silent at first, some of them when the server begins to stop: each is answered or refused."""
+    with Callers(instance.port, silence=0.2) as callers:
+        time.sleep(0.7)
+        instance.signal(signal.SIGTERM)
+        for thread in callers.threads:
+            thread.join(30)
+    assert set(callers.seen) == {"200", "refused"}, callers.seen
     assert callers.seen["refused"] == _CALLERS
     assert instance.wait() == 0
 
