@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -112,6 +113,8 @@ def _stages(size: int, today: date, store: SpooledStore, patients: int, *, forge
     posted = list(calls(STORY, size, order_sign.SERVICE, patients + _WARM_UP, today, first=size))
     for call in posted[:_WARM_UP]:
         answer(order_sign.SERVICE, call.body, parts)
+    gc.collect()
+    gc.freeze()  # as the server does: what is there already is not looked through
     clock = _Clock()
     service = replace(order_sign.SERVICE, respond=clock.timed(order_sign.SERVICE.respond, "cards"))
     with ExitStack() as patched:
