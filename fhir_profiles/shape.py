@@ -76,28 +76,26 @@ def _positive(value: Any) -> bool:
     return stated is not None and stated >= 0
 
 
+DATES: Final = (
+    "birthDate",
+    "recordedDate",
+    "onsetDateTime",
+    "effectiveDateTime",
+    "effectiveInstant",
+    "issued",
+    "performedDateTime",
+    "started",
+    "authoredOn",
+    "dateAsserted",
+    "created",
+    "deceasedDateTime",
+)
+"""Members of resources that are days or moments."""
+
 _SHAPES: Final[Mapping[str, Test]] = {
     **dict.fromkeys(("system", "display", "text", "unit", "reference", "valueString", "title", "description"), _text),
     **dict.fromkeys(("status", "severity", "criticality", "gender", "intent"), _word),
-    **dict.fromkeys(
-        (
-            "birthDate",
-            "recordedDate",
-            "onsetDateTime",
-            "effectiveDateTime",
-            "effectiveInstant",
-            "issued",
-            "performedDateTime",
-            "started",
-            "authoredOn",
-            "dateAsserted",
-            "created",
-            "start",
-            "end",
-            "deceasedDateTime",
-        ),
-        _date,
-    ),
+    **dict.fromkeys((*DATES, "start", "end"), _date),
     **dict.fromkeys(
         (
             "valueQuantity",

@@ -15,7 +15,7 @@ import msgspec
 from cds_service.protocol.surrogates import UNREADABLE
 from fhir_profiles import dates
 from fhir_profiles.reading import Resource, text
-from fhir_profiles.shape import shape_of, shaped_names
+from fhir_profiles.shape import DATES, shape_of, shaped_names
 
 _Word = Annotated[str, msgspec.Meta(pattern=r"^\s*[A-Za-z][A-Za-z-]*\s*$")]
 _Date = Annotated[str, msgspec.Meta(pattern=r"^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])(T[0-9:.+Z-]*)?$")]
@@ -115,22 +115,8 @@ class _Reaction(_Element):
 
 
 _WORDS: Final = ("status", "criticality", "gender", "intent")
-_DATES: Final = (
-    "birthDate",
-    "recordedDate",
-    "onsetDateTime",
-    "effectiveDateTime",
-    "effectiveInstant",
-    "issued",
-    "performedDateTime",
-    "started",
-    "authoredOn",
-    "dateAsserted",
-    "created",
-    "deceasedDateTime",
-)
 _TYPES: Final[dict[str, Any]] = {
-    **dict.fromkeys((*_WORDS, *_DATES), str),
+    **dict.fromkeys((*_WORDS, *DATES), str),
     **dict.fromkeys(("effectivePeriod", "performedPeriod", "onsetPeriod", "period"), _Period),
     **dict.fromkeys(("valueBoolean", "deceasedBoolean", "doNotPerform"), bool),
     **dict.fromkeys(("valueString", "title", "description"), str),
@@ -177,7 +163,7 @@ def _is_date(value: str | None) -> bool:
     return value is None or dates.parse(value) is not None
 
 
-_TESTS: Final = {**dict.fromkeys(_WORDS, _is_word), **dict.fromkeys(_DATES, _is_date)}
+_TESTS: Final = {**dict.fromkeys(_WORDS, _is_word), **dict.fromkeys(DATES, _is_date)}
 
 
 def is_sound(resource: Resource) -> bool:
