@@ -13,7 +13,7 @@ from cds_service.artefacts.naming import Stamp, canonical, stamp
 from cds_service.artefacts.plans import CHOICE, citations, rating_extensions
 from cds_service.cards.wording import conflict_line, evidence_line, fact_name
 from cds_service.clinical.contradictions import Assessed
-from cds_service.clinical.imaging import ACCEPTABLE
+from cds_service.clinical.imaging import may_be_chosen
 from cds_service.domain.findings import Assessment, OrderAssessment, PatientFacts
 from cds_service.domain.terms import NOT_RATED
 from cds_service.knowledge.model import Knowledge
@@ -77,11 +77,7 @@ def _contained(observation: dict[str, Any], chart: PatientFacts) -> dict[str, An
 
 def _options(assessment: Assessment, knowledge: Knowledge) -> list[OrderAssessment]:
     """The studies left for this patient, those preferred first."""
-    left = [
-        order
-        for order in assessment.orders
-        if not order.blocked_by and order.rating in ACCEPTABLE and _key(order) not in knowledge.unavailable
-    ]
+    left = [order for order in assessment.orders if may_be_chosen(order, knowledge)]
     preference = knowledge.preferences.get(assessment.scenario)
     first = preference.preference if preference else []
     return sorted(left, key=lambda order: first.index(_key(order)) if _key(order) in first else len(first))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cds_service.clinical.conditions import evaluate
+from cds_service.domain.findings import OrderAssessment
 from cds_service.domain.terms import (
     MAY_BE_APPROPRIATE,
     MAY_BE_APPROPRIATE_DISAGREEMENT,
@@ -126,3 +127,9 @@ def suggestion(
         if candidate != procedure and candidate not in knowledge.unavailable and not is_blocked(candidate):
             return Suggestion(candidate, preference)
     return Suggestion(None, knowledge.principles["SUG-03"], exhausted=True)
+
+
+def may_be_chosen(order: OrderAssessment, knowledge: Knowledge) -> bool:
+    """Whether a study is an option for the patient: rated acceptable, done at this site, and not blocked by safety."""
+    here = (order.order.procedure or "") not in knowledge.unavailable
+    return here and order.rating in ACCEPTABLE and not order.blocked_by

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from cds_service.cards import whatif_words
+from cds_service.clinical.imaging import may_be_chosen
 from cds_service.consult import Gaps, about_options
 from cds_service.domain.terms import USUALLY_APPROPRIATE
 from cds_service.knowledge.model import Knowledge
@@ -50,8 +51,7 @@ def offers(
         known["encounter"] = {"reference": f"Encounter/{encounter}"}
     for order in found.assessed.assessment.orders:
         key = order.order.procedure or ""
-        here = any(study.procedure == key and study.available for study in order.alternatives)
-        if key in CONCEPT_OF and here and order.rating == USUALLY_APPROPRIATE and not order.blocked_by:
+        if key in CONCEPT_OF and order.rating == USUALLY_APPROPRIATE and may_be_chosen(order, knowledge):
             label = knowledge.procedures[key].label
             written = suggested_orders(key, label, "", known, found.id or "", terminology, knowledge.order_writing)
             mind = tuple(whatif_words.safety_rule(finding.rule, knowledge) for finding in order.safety)
